@@ -1,0 +1,1 @@
+"""The daemon: application tree, doors, routing, telemetry, configuration, command line."""
