@@ -1,0 +1,1 @@
+"""What the integration tests share: the daemon as a process, upstreams, clients, waiting."""
