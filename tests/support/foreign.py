@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from tests.support.private_environment import python_of
 
@@ -41,7 +41,7 @@ class ForeignUpstream:
         """The base URL of its Anthropic API, as Anthropic's SDK takes it (without /v1)."""
         return f"{self.url}/anthropic"
 
-    def __enter__(self) -> "ForeignUpstream":
+    def __enter__(self) -> Self:
         """Start it and wait until it has said where it listens."""
         python = python_of(HOME / "requirements.lock")
         self._process = subprocess.Popen(

@@ -19,7 +19,7 @@ INSTALL_TIMEOUT = 300.0
 STAMP = "built-from"
 
 
-class EnvironmentNotBuilt(Exception):
+class EnvironmentBuildError(Exception):
     """The private environment could not be installed; the message ends with what pip said."""
 
 
@@ -57,4 +57,4 @@ def _run(command: list[str]) -> None:
     )
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip()[-2000:]
-        raise EnvironmentNotBuilt(f"{' '.join(command)} ended with {done.returncode}: {said}")
+        raise EnvironmentBuildError(f"{' '.join(command)} ended with {done.returncode}: {said}")

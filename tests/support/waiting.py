@@ -12,7 +12,7 @@ PAUSE = 0.02
 """Seconds between two looks."""
 
 
-class NeverHappened(AssertionError):
+class NeverHappenedError(AssertionError):
     """What was waited for did not become true in its time."""
 
 
@@ -24,7 +24,7 @@ def eventually(look: Callable[[], T], what: str, *, within: float = 10.0) -> T:
         if found:
             return found
         if time.monotonic() > deadline:
-            raise NeverHappened(
+            raise NeverHappenedError(
                 f"within {within:g} s it did not happen that {what}; last: {found!r}"
             )
         time.sleep(PAUSE)
@@ -40,7 +40,7 @@ async def eventually_async(
         if found:
             return found
         if trio.current_time() > deadline:
-            raise NeverHappened(
+            raise NeverHappenedError(
                 f"within {within:g} s it did not happen that {what}; last: {found!r}"
             )
         await trio.sleep(PAUSE)
