@@ -9,11 +9,16 @@ from pathlib import Path
 import anthropic
 import httpx2
 import openai
+from anthropic.types import MessageParam
+from openai.types.chat import ChatCompletionMessageParam
 
 KEY = "local-key-of-the-asker"
 """What askers send as their key; the daemon must never pass it on."""
 
 TIMEOUT = 20.0
+
+OPENAI_ASK: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Count to five."}]
+ANTHROPIC_ASK: list[MessageParam] = [{"role": "user", "content": "Count to five."}]
 
 
 def openai_client(socket: Path) -> openai.OpenAI:

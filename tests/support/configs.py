@@ -1,0 +1,54 @@
+"""Configurations for the daemon under test, as the mappings that are written to its YAML file."""
+
+from collections.abc import Mapping, Sequence
+
+Config = dict[str, object]
+
+UNTRIPPED: Mapping[str, object] = {"failure_threshold": 100_000, "minimum_calls": 100_000}
+"""Breaker settings that never open: for tests that are about something else."""
+
+QUICK_RETRIES: Mapping[str, object] = {"base_delay_ms": 1, "max_delay_ms": 5}
+"""Retries that do not make the suite wait."""
+
+
+def config(
+    providers: Mapping[str, Mapping[str, object]],
+    groups: Mapping[str, Mapping[str, object]] | None = None,
+    **more: object,
+) -> Config:
+    """Return a whole configuration; `more` are further top-level keys."""
+    return {
+        "providers": dict(providers),
+        "groups": dict(groups or {}),
+        "circuit_breaker": dict(UNTRIPPED),
+        "retry": dict(QUICK_RETRIES),
+        **more,
+    }
+
+
+def simulated(wire: str = "openai", **settings: object) -> Mapping[str, object]:
+    """Return a simulated provider that answers at once unless told otherwise."""
+    return {"kind": "simulated", "wire": wire, "models": ["sim-1"], "latency": "0ms", **settings}
+
+
+def upstream(kind: str, base_url: str, **settings: object) -> Mapping[str, object]:
+    """Return a provider of `kind` at `base_url`."""
+    return {"kind": kind, "base_url": base_url, "api_key": "none", "models": ["m-1"], **settings}
+
+
+def group(*members: str, strategy: str = "priority", model: str = "m-1") -> Mapping[str, object]:
+    """Return a group of providers, each asked for `model`."""
+    return {
+        "strategy": strategy,
+        "members": [{"provider": name, "model": model} for name in members],
+    }
+
+
+def base_url(kind: str, root: str) -> str:
+    """Return what a provider of `kind` takes as base URL for an upstream at `root`."""
+    return f"{root}/v1" if kind == "openai" else root
+
+
+def names(nodes: Sequence[str]) -> frozenset[str]:
+    """Return names as a set, for comparisons with the tree."""
+    return frozenset(nodes)
