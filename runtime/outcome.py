@@ -1,0 +1,81 @@
+"""What came of a request, told to whoever counts it: one event an attempt, one a request."""
+
+from typing import Literal
+
+import msgspec
+
+from providers.failures import FailureKind
+from providers.wire import Usage
+
+__all__ = ["Attempt", "AttemptKind", "Finished"]
+
+AttemptKind = Literal["ok", "cancelled"] | FailureKind
+"""How an attempt ended: well, because the asker left or another provider won, or by a failure."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One exchange with one provider, over.
+
+    Attributes:
+        provider: The provider that was asked.
+        model: The model it was asked for.
+        group: The group the request went to, if any.
+        dialect: The asker's dialect.
+        stream: Whether a streamed answer was asked for.
+        kind: How it ended.
+        status: The upstream's HTTP status, if it answered.
+        started: When it began, on the clock of ``trio.current_time``.
+        first_token: Seconds from ``started`` to the first token (or the whole plain answer).
+        duration: Seconds from ``started`` to the end.
+        usage: What the upstream counted, if it said.
+        number: The number of the attempt within its request, from 1.
+        request_id: The request it belongs to.
+    """
+
+    provider: str
+    model: str
+    group: str | None
+    dialect: str
+    stream: bool
+    kind: AttemptKind
+    status: int | None
+    started: float
+    first_token: float | None
+    duration: float
+    usage: Usage | None
+    number: int
+    request_id: str
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One request of an asker, over.
+
+    Attributes:
+        request_id: The request.
+        dialect: The asker's dialect.
+        group: The group it went to, if any.
+        model: The model the asker named.
+        provider: Who answered it; None when nobody did.
+        attempts: How many exchanges it took.
+        status: The HTTP status the asker saw.
+        ok: Whether the asker got a complete answer.
+        cancelled: Whether the asker left before.
+        duration: Seconds from its arrival to its end.
+        first_token: Seconds from its arrival to the first token (or the whole plain answer).
+        usage: What the upstream counted, if it said.
+        stream: Whether a streamed answer was asked for.
+    """
+
+    request_id: str
+    dialect: str
+    group: str | None
+    model: str
+    provider: str | None
+    attempts: int
+    status: int
+    ok: bool
+    cancelled: bool
+    duration: float
+    first_token: float | None
+    usage: Usage | None
+    stream: bool

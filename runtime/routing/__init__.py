@@ -1,0 +1,1 @@
+"""From a request to a provider: plans, breakers, retries, the attempt loop."""
