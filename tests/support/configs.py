@@ -1,14 +1,19 @@
 """Configurations for the daemon under test, as the mappings that are written to its YAML file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 Config = dict[str, object]
 
-UNTRIPPED: Mapping[str, object] = {"failure_threshold": 100_000, "minimum_calls": 100_000}
+UNTRIPPED: Mapping[str, object] = {"failure_threshold": 10_000, "minimum_calls": 100_000}
 """Breaker settings that never open: for tests that are about something else."""
 
-QUICK_RETRIES: Mapping[str, object] = {"base_delay_ms": 1, "max_delay_ms": 5}
-"""Retries that do not make the suite wait."""
+QUICK_RETRIES: Mapping[str, object] = {
+    "base_delay_ms": 1,
+    "max_delay_ms": 5,
+    "budget_percent": 100,
+    "budget_floor": 10_000,
+}
+"""Retries that neither make the suite wait nor run out."""
 
 
 def config(
@@ -47,8 +52,3 @@ def group(*members: str, strategy: str = "priority", model: str = "m-1") -> Mapp
 def base_url(kind: str, root: str) -> str:
     """Return what a provider of `kind` takes as base URL for an upstream at `root`."""
     return f"{root}/v1" if kind == "openai" else root
-
-
-def names(nodes: Sequence[str]) -> frozenset[str]:
-    """Return names as a set, for comparisons with the tree."""
-    return frozenset(nodes)
