@@ -1,0 +1,380 @@
+"""The circuit breaker as a pure state machine: no clock, no task, no message.
+
+What happens is an event, and ``TRANSITIONS`` says which state it leads to; an event that has no
+row for the present state is refused and nothing changes. Callers pass the time (``now``, seconds
+on one clock that never goes back).
+
+The rules are resilience4j's time window of one-second buckets with its permits for the half-open
+state, Finagle's two ways to trip (consecutive failures, or a share of failures once there are
+enough calls) and its open time that doubles with every repeat, with equal jitter (between half and
+the whole of it). The forced states are those of Erlang's fuse and of resilience4j.
+
+An outcome counts only when its call began in the present state: what was on its way before says
+nothing about now.
+"""
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+import msgspec
+
+from runtime.routing.window import OutcomeWindow
+
+__all__ = [
+    "ALWAYS",
+    "TRANSITIONS",
+    "BreakerSettings",
+    "Circuit",
+    "Event",
+    "IllegalTransitionError",
+    "Permit",
+    "State",
+]
+
+State = Literal["closed", "open", "half_open", "forced_open", "forced_closed", "disabled"]
+"""The states.
+
+- ``closed``: calls pass, outcomes are counted.
+- ``open``: no call passes until the recovery time is over.
+- ``half_open``: a few calls pass as probes; their outcomes decide.
+- ``forced_open``: no call passes until somebody says otherwise.
+- ``forced_closed``: calls pass and are counted, and nothing trips it.
+- ``disabled``: calls pass and nothing is counted.
+"""
+
+Event = Literal[
+    "tripped",
+    "recovery_due",
+    "probes_passed",
+    "probes_failed",
+    "force_open",
+    "force_close",
+    "disable",
+    "reset",
+]
+"""What can happen: the first four by calls and time, the others by somebody's command."""
+
+_COMMANDS: Final[Mapping[Event, State]] = MappingProxyType(
+    {
+        "force_open": "forced_open",
+        "force_close": "forced_closed",
+        "disable": "disabled",
+        "reset": "closed",
+    }
+)
+
+TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = MappingProxyType(
+    {
+        "closed": MappingProxyType({"tripped": "open", **_COMMANDS}),
+        "open": MappingProxyType({"recovery_due": "half_open", **_COMMANDS}),
+        "half_open": MappingProxyType(
+            {"probes_passed": "closed", "probes_failed": "open", **_COMMANDS}
+        ),
+        "forced_open": _COMMANDS,
+        "forced_closed": _COMMANDS,
+        "disabled": _COMMANDS,
+    }
+)
+"""Which event leads from which state to which; what is not here cannot happen."""
+
+_PASSING: Final[frozenset[State]] = frozenset({"closed", "forced_closed", "disabled"})
+_MOST_DOUBLINGS: Final = 60
+
+
+class IllegalTransitionError(Exception):
+    """An event cannot happen in the present state; nothing has changed.
+
+    Args:
+        state: The state.
+        event: The event that was refused.
+    """
+
+    def __init__(self, state: State, event: Event) -> None:
+        super().__init__(state, event)
+        self.state = state
+        self.event = event
+
+    def __str__(self) -> str:
+        return f"a breaker that is {self.state} cannot take the event {self.event}"
+
+
+class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """When a breaker opens and how it recovers.
+
+    Attributes:
+        failure_threshold: Consecutive failures that open it.
+        failure_rate: Share of failures in the window, above 0 to 1, that opens it.
+        minimum_calls: Calls in the window before the share counts.
+        window: Seconds looked back, in buckets of one second.
+        recovery_timeout: Seconds it stays open the first time (jittered: half to whole).
+        max_recovery_timeout: Seconds it stays open at most, however often it has reopened.
+        half_open_limit: Probes at one time, and how many outcomes decide.
+        probe_timeout: Seconds after which a probe's permit counts as lost.
+        account_recheck: Seconds a provider is set aside the first time its account is refused.
+        max_account_recheck: Seconds it is set aside at most.
+
+    Raises:
+        ValueError: When a value makes no sense.
+    """
+
+    failure_threshold: int = 5
+    failure_rate: float = 0.5
+    minimum_calls: int = 10
+    window: float = 30.0
+    recovery_timeout: float = 30.0
+    max_recovery_timeout: float = 300.0
+    half_open_limit: int = 1
+    probe_timeout: float = 30.0
+    account_recheck: float = 60.0
+    max_account_recheck: float = 900.0
+
+    def __post_init__(self) -> None:
+        for name in ("failure_threshold", "minimum_calls", "half_open_limit"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.failure_rate <= 1:
+            raise ValueError(f"failure_rate must be above 0 and at most 1, not {self.failure_rate}")
+        for name in ("window", "recovery_timeout", "probe_timeout", "account_recheck"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be more than 0 seconds, not {getattr(self, name)}")
+        for name, least in (
+            ("max_recovery_timeout", self.recovery_timeout),
+            ("max_account_recheck", self.account_recheck),
+        ):
+            if not least <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"{name} must be at least {least:g} seconds, not {getattr(self, name)}"
+                )
+
+    def for_account(self) -> "BreakerSettings":
+        """Return the settings of the circuit that watches the account: one refusal opens it."""
+        return BreakerSettings(
+            failure_threshold=1,
+            half_open_limit=1,
+            recovery_timeout=self.account_recheck,
+            max_recovery_timeout=self.max_account_recheck,
+            window=self.window,
+            probe_timeout=self.probe_timeout,
+        )
+
+
+class Permit:
+    """The permission for one call. Release it when the call is over, whatever came of it."""
+
+    __slots__ = ()
+
+    def release(self) -> None:
+        """Give it back; harmless when done twice. A closed circuit's permit has nothing to give."""
+
+
+ALWAYS: Final = Permit()
+"""The permit of a circuit that lets everything pass: one for all calls, never used up."""
+
+
+class _Probe(Permit):
+    """One of the few permits of a half-open circuit."""
+
+    __slots__ = ("_held", "expires")
+
+    def __init__(self, held: "list[_Probe]", expires: float) -> None:
+        self._held = held
+        self.expires = expires
+
+    def release(self) -> None:
+        """Give it back, so that another probe may go."""
+        if self in self._held:
+            self._held.remove(self)
+
+
+class Circuit:
+    """One circuit.
+
+    Attributes:
+        settings: When it opens and how it recovers; may be replaced at any time.
+        state: The present state; see ``at`` for the one that time has brought.
+        passing: Whether everything passes in the present state.
+        since: When the present state began.
+        until: When an open circuit becomes half-open.
+        openings: How often it has opened without having recovered lastingly.
+        consecutive: Failures since the last success.
+        window: The outcomes of the last seconds.
+
+    Args:
+        settings: When it opens and how it recovers.
+        now: The present time.
+        fraction: Returns a random number from 0 to below 1, for the jitter.
+    """
+
+    __slots__ = (
+        "_failed",
+        "_fraction",
+        "_passed",
+        "_probes",
+        "consecutive",
+        "openings",
+        "passing",
+        "settings",
+        "since",
+        "state",
+        "until",
+        "window",
+    )
+
+    def __init__(
+        self,
+        settings: BreakerSettings,
+        *,
+        now: float,
+        fraction: Callable[[], float] = random.random,
+    ) -> None:
+        self.settings = settings
+        self.state: State = "closed"
+        self.passing = True
+        self.since = now
+        self.until = now
+        self.openings = 0
+        self.consecutive = 0
+        self.window = OutcomeWindow(settings.window)
+        self._fraction = fraction
+        self._probes: list[_Probe] = []
+        self._passed = 0
+        self._failed = 0
+
+    def __repr__(self) -> str:
+        return f"<Circuit {self.state}, {self.consecutive} failures in a row>"
+
+    def acquire(self, now: float) -> Permit | None:
+        """Ask for permission for one call.
+
+        Args:
+            now: The present time.
+
+        Returns:
+            The permit; None when the call must not be made.
+        """
+        if self.passing:
+            return ALWAYS
+        self.tick(now)
+        if self._free(now) <= 0:
+            return None
+        probe = _Probe(self._probes, now + self.settings.probe_timeout)
+        self._probes.append(probe)
+        return probe
+
+    def ready(self, now: float) -> bool:
+        """Tell whether ``acquire`` would give a permit, without taking one or changing anything."""
+        if self.passing:
+            return True
+        if self.state == "open":
+            return now >= self.until
+        return self._free(now) > 0
+
+    def at(self, now: float) -> State:
+        """Return the state that time has brought, whether or not anybody has asked since."""
+        return "half_open" if self.state == "open" and now >= self.until else self.state
+
+    def retry_in(self, now: float) -> float:
+        """Return the seconds until a call may pass: 0 if it may now, infinity if time won't help."""
+        if self.state == "open":
+            return max(0.0, self.until - now)
+        return math.inf if self.state == "forced_open" else 0.0
+
+    def tick(self, now: float) -> None:
+        """Let time take effect: an open circuit whose recovery time is over becomes half-open."""
+        if self.state == "open" and now >= self.until:
+            self.fire("recovery_due", self.until)
+
+    def record(self, *, failed: bool, started: float, now: float) -> None:
+        """Take the outcome of one call.
+
+        Args:
+            failed: Whether it counts against the provider.
+            started: When the call began; one from before the present state says nothing about it.
+            now: The present time.
+        """
+        self.tick(now)
+        if started < self.since:
+            return
+        if self.state == "closed" or self.state == "forced_closed":  # noqa: PLR1714 - no set look-up on the hot path
+            self._count(failed=failed, now=now)
+        elif self.state == "half_open":
+            self._judge_probe(failed=failed, now=now)
+
+    def recall_permits(self) -> None:
+        """Count every probe under way as lost, so that new ones may go."""
+        self._probes = []
+
+    def fire(self, event: Event, now: float) -> None:
+        """Let an event happen.
+
+        Args:
+            event: What happens.
+            now: When.
+
+        Raises:
+            IllegalTransitionError: When it cannot happen in the present state; nothing changes.
+        """
+        state = TRANSITIONS[self.state].get(event)
+        if state is None:
+            raise IllegalTransitionError(self.state, event)
+        if state == "open":
+            self._open(now)
+        if event == "reset":
+            self.openings = 0
+        if state == "closed":
+            self.window.clear()
+            self.consecutive = 0
+        self.state = state
+        self.passing = state in _PASSING
+        self.since = now
+        # A new list: permits of the state before are given back into the old one, to no effect.
+        self._probes = []
+        self._passed = self._failed = 0
+
+    def _open(self, now: float) -> None:
+        """Set how long it stays open: the least again after a circuit has held for a window."""
+        settings = self.settings
+        if self.state == "closed" and now - self.since >= settings.window:
+            self.openings = 0
+        doublings = min(self.openings, _MOST_DOUBLINGS)
+        self.openings += 1
+        whole = min(settings.max_recovery_timeout, settings.recovery_timeout * 2.0**doublings)
+        self.until = now + whole / 2 + self._fraction() * whole / 2
+
+    def _count(self, *, failed: bool, now: float) -> None:
+        window = self.window
+        window.add(now, failed=failed)
+        if not failed:
+            self.consecutive = 0
+            return
+        self.consecutive += 1
+        if self.state == "closed":
+            settings = self.settings
+            if self.consecutive >= settings.failure_threshold or (
+                window.calls >= settings.minimum_calls
+                and window.failures >= settings.failure_rate * window.calls
+            ):
+                self.fire("tripped", now)
+
+    def _judge_probe(self, *, failed: bool, now: float) -> None:
+        """Decide as soon as the outcomes that are still missing cannot change the decision."""
+        settings = self.settings
+        if failed:
+            self._failed += 1
+            self.consecutive += 1
+        else:
+            self._passed += 1
+        if self._failed >= settings.failure_rate * settings.half_open_limit:
+            self.fire("probes_failed", now)
+        elif self._failed + self._passed >= settings.half_open_limit:
+            self.fire("probes_passed", now)
+
+    def _free(self, now: float) -> int:
+        """Return how many more probes may go."""
+        if self.state != "half_open":
+            return 0
+        held = sum(probe.expires > now for probe in self._probes)
+        return self.settings.half_open_limit - self._passed - self._failed - held
