@@ -1,0 +1,189 @@
+"""The administrative calls of supervisors, with OTP's results as values and exceptions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+
+from supervision.refs import Ref
+from supervision.specs import ChildSpec
+
+
+class ChildInfo(msgspec.Struct, frozen=True):
+    """One row of ``which_children``.
+
+    Attributes:
+        id: the child's name.
+        state: ``running`` (OTP shows its pid), ``restarting`` or ``stopped`` (``undefined``).
+        kind: ``worker`` or ``supervisor``.
+    """
+
+    id: str
+    state: Literal["running", "restarting", "stopped"]
+    kind: Literal["worker", "supervisor"]
+
+
+class ChildCounts(msgspec.Struct, frozen=True):
+    """``count_children``: all specifications, those running, and all by kind, dead ones too."""
+
+    specs: int
+    active: int
+    supervisors: int
+    workers: int
+
+
+class StartChild(msgspec.Struct, frozen=True):
+    """Ask a supervisor to add and start a child."""
+
+    spec: ChildSpec
+
+
+class Admin(msgspec.Struct, frozen=True):
+    """Ask a supervisor to do something with the child of that id."""
+
+    verb: Literal["terminate", "restart", "delete"]
+    id: str
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """Ask a supervisor for its children, or their counts."""
+
+    counts: bool
+
+
+class SupervisorHandle:
+    """A supervisor's name with its administrative calls; it outlives the supervisor's restarts.
+
+    All calls raise ``ActorDown`` or ``NoProcess`` when the supervisor is not there. ``timeout`` is
+    in seconds everywhere, without bound by default, as in OTP: a child's start is bounded by its
+    ``start_timeout``, its end by its ``shutdown``.
+
+    Args:
+        ref: the supervisor's reference.
+    """
+
+    __slots__ = ("ref",)
+
+    def __init__(self, ref: Ref) -> None:
+        self.ref = ref
+
+    def __repr__(self) -> str:
+        return f"<SupervisorHandle {self.ref.name!r}>"
+
+    async def start_child(self, spec: ChildSpec, *, timeout: float = math.inf) -> Ref | None:
+        """Add a child and start it.
+
+        Args:
+            spec: the child; its id must be new in the system.
+            timeout: seconds to wait.
+
+        Returns:
+            The child's reference; ``None`` when its ``init`` returned ``IGNORE``.
+
+        Raises:
+            AlreadyStarted: a child of that id runs, or something else of that name.
+            AlreadyPresent: the supervisor has that id, not running.
+            MaxChildren: a dynamic supervisor is full.
+            StartFailed: it did not start; it is not kept.
+            CallTimeout: no answer in time.
+        """
+        started: Ref | None = await self.ref.call(StartChild(spec), timeout=timeout)
+        return started
+
+    async def terminate_child(self, id: str, *, timeout: float = math.inf) -> None:  # noqa: A002 - the field's name
+        """Stop a child; it is not restarted. Its specification stays, unless it is temporary.
+
+        Args:
+            id: the child. One that does not run is fine; a restart under way is called off.
+            timeout: seconds to wait.
+
+        Raises:
+            ChildNotFound: no such child.
+            CallTimeout: no answer in time.
+        """
+        await self.ref.call(Admin("terminate", id), timeout=timeout)
+
+    async def restart_child(self, id: str, *, timeout: float = math.inf) -> Ref | None:  # noqa: A002 - the field's name
+        """Start a stopped child again.
+
+        Args:
+            id: the child.
+            timeout: seconds to wait.
+
+        Returns:
+            Its reference; ``None`` when its ``init`` returned ``IGNORE``.
+
+        Raises:
+            ChildRunning: it runs.
+            ChildRestarting: it is being restarted anyway.
+            ChildNotFound: no such child.
+            StartFailed: it did not start; its specification stays.
+            CallTimeout: no answer in time.
+        """
+        started: Ref | None = await self.ref.call(Admin("restart", id), timeout=timeout)
+        return started
+
+    async def delete_child(self, id: str, *, timeout: float = math.inf) -> None:  # noqa: A002 - the field's name
+        """Forget a stopped child.
+
+        Args:
+            id: the child.
+            timeout: seconds to wait.
+
+        Raises:
+            ChildRunning: it runs; stop it first.
+            ChildRestarting: it is being restarted; stop it first.
+            ChildNotFound: no such child.
+            CallTimeout: no answer in time.
+        """
+        await self.ref.call(Admin("delete", id), timeout=timeout)
+
+    async def which_children(self, *, timeout: float = math.inf) -> list[ChildInfo]:
+        """List the children, the newest first.
+
+        Args:
+            timeout: seconds to wait.
+        """
+        listed: list[ChildInfo] = await self.ref.call(Listing(counts=False), timeout=timeout)
+        return listed
+
+    async def count_children(self, *, timeout: float = math.inf) -> ChildCounts:
+        """Count the children.
+
+        Args:
+            timeout: seconds to wait.
+        """
+        counted: ChildCounts = await self.ref.call(Listing(counts=True), timeout=timeout)
+        return counted
+
+    def start_task(
+        self, run: Callable[..., Awaitable[Any]], *args: Any, name: str | None = None
+    ) -> str:
+        """Start a temporary task under a dynamic supervisor, now and without a message.
+
+        The cheap way for short-lived work such as one client connection: little more than
+        trio's ``start_soon``. No progress report is made of it; a crash is reported.
+
+        Args:
+            run: an async function.
+            args: its arguments.
+            name: its name in the system; by default the supervisor's name and a number.
+
+        Returns:
+            The name.
+
+        Raises:
+            MaxChildren: the supervisor is full.
+            AlreadyStarted: the name is taken.
+            ActorDown: the supervisor is down or stopping.
+            TypeError: it is not a dynamic supervisor.
+        """
+        starter = self.ref.starter()
+        if starter is None:
+            if not self.ref.alive:
+                raise self.ref.down()
+            raise TypeError(f"{self.ref.name!r} is not a dynamic supervisor")
+        return starter(run, args, name)

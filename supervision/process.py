@@ -1,0 +1,432 @@
+"""What every child has in common: its entry with its supervisor, and one incarnation of it.
+
+A ``Child`` lasts as long as the specification; a ``Process`` is one life of it, one trio task. The
+task never lets an exception escape (a nursery would cancel all siblings): whatever ends it becomes
+an exit reason, and ``finish`` hands that on, in this order: the name is unbound, open calls fail,
+monitors are told, and last the supervisor gets its exit notice.
+"""
+
+from __future__ import annotations
+
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, Literal, Protocol
+
+import trio
+
+from supervision.calls import PendingCall
+from supervision.reasons import Reason, describe_reason, root_causes, unwrap
+from supervision.refs import DownCallback, Ref, TaskStarter
+from supervision.reports import Report
+from supervision.specs import ChildSpec
+from supervision.system import System
+from supervision.tree import State, TreeNode, stack
+from supervision.waits import Node
+
+UNKILLABLE_AFTER: Final = 5.0
+"""Seconds between the kill of a task and the first report that it does not end; then doubling."""
+
+
+class Parent(Protocol):
+    """What a child needs of its supervisor."""
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """The supervisor's name and those above it, nearest first."""
+
+    def child_exited(self, child: Child, process: Process, reason: Reason) -> None:
+        """An incarnation that had been acknowledged has ended."""
+
+
+class Child:
+    """A supervisor's entry for one specification.
+
+    Attributes:
+        spec: how to start it.
+        name: its id.
+        process: the incarnation that lives, if one does.
+        owned: the incarnation that the supervisor believes to live: it may have ended already
+            with its exit notice still in the supervisor's mailbox.
+        ticket: which round of restarts it waits for, if it waits for one.
+        resting: its state when none lives: ``stopped`` or ``restarting``.
+        incarnation: lives so far.
+        restarts: restarts by the supervisor so far.
+        last_exit: why the last one ended.
+        retries: restarts in a row without a healthy period, for the back-off.
+        below: a supervisor's former entries by name, so that counts outlive its restart.
+        poison: how often which message has crashed it.
+    """
+
+    __slots__ = (
+        "below",
+        "incarnation",
+        "last_exit",
+        "name",
+        "owned",
+        "parent",
+        "poison",
+        "process",
+        "ref",
+        "restarts",
+        "resting",
+        "retries",
+        "spec",
+        "system",
+        "ticket",
+    )
+
+    def __init__(self, spec: ChildSpec, parent: Parent, system: System) -> None:
+        self.spec = spec
+        self.name = spec.id
+        self.parent = parent
+        self.system = system
+        self.process: Process | None = None
+        self.owned: Process | None = None
+        self.ticket: object = None
+        self.ref: Ref | None = None
+        self.resting: Literal["stopped", "restarting"] = "stopped"
+        self.incarnation = 0
+        self.restarts = 0
+        self.retries = 0
+        self.last_exit: Reason | None = None
+        self.below: dict[str, Child] | None = None
+        self.poison: dict[object, int] | None = None
+
+    def inherit(self, former: Child) -> None:
+        """Take over the counts of the entry it replaces after its supervisor's restart."""
+        self.incarnation = former.incarnation
+        self.restarts = former.restarts
+        self.last_exit = former.last_exit
+        self.below = former.below
+
+    @property
+    def state(self) -> State:
+        """What readers of the tree see."""
+        return self.resting if self.process is None else self.process.phase
+
+    def reference(self) -> Ref:
+        """Its reference, made when first asked for and kept as long as the entry."""
+        if self.ref is None:
+            self.ref = self.system.ref(self.name)
+        return self.ref
+
+    def bind_late(self, ref: Ref) -> None:
+        """Tell a reference made after the start what it refers to."""
+        if self.process is not None and self.process.accepting:
+            ref.bind(self.process, self.incarnation)
+
+    def node(self) -> TreeNode:
+        """This child in the picture of the tree."""
+        spec = self.spec
+        process = self.process
+        node = TreeNode(
+            name=self.name,
+            kind=spec.kind,
+            state=self.state,
+            incarnation=self.incarnation,
+            uptime=None if process is None else trio.current_time() - process.started_at,
+            restarts=self.restarts,
+            restart=spec.restart,
+            last_exit=None if self.last_exit is None else describe_reason(self.last_exit),
+            strategy=None if spec.plan is None else spec.plan.strategy,
+            meta=spec.meta,
+        )
+        if process is not None:
+            process.draw(node)
+        return node
+
+    def report(
+        self,
+        kind: Literal["crash", "supervisor", "progress"],
+        context: Any,
+        reason: str,
+        *,
+        last_message: str | None = None,
+        traceback: str | None = None,
+    ) -> Report:
+        """Publish a report about this child."""
+        return self.system.reports.publish(
+            kind,
+            context,
+            name=self.name,
+            ancestors=self.parent.lineage,
+            incarnation=self.incarnation,
+            restarts=self.restarts,
+            reason=reason,
+            last_message=last_message,
+            traceback=traceback,
+        )
+
+
+class Process(Node, ABC):
+    """One incarnation: one task in its supervisor's nursery, with a kill switch of its own.
+
+    Attributes:
+        phase: ``starting``, ``running`` or ``stopping``.
+        accepting: whether it takes messages.
+        finished: whether it has ended.
+        acknowledged: whether its start went through, so that its end is its supervisor's affair.
+        ignored: its ``init`` said that there is nothing to do.
+        scope: its kill switch; shielded, so that an outer cancellation reaches it only as the
+            ordered stop its supervisor makes of it.
+    """
+
+    __slots__ = (
+        "_done",
+        "_kill_reason",
+        "_started",
+        "_watchers",
+        "accepting",
+        "acknowledged",
+        "child",
+        "exit_reason",
+        "finished",
+        "ignored",
+        "phase",
+        "scope",
+        "started_at",
+        "task",
+    )
+
+    kind: ClassVar[str]
+
+    def __init__(self, child: Child) -> None:
+        super().__init__(child.name)
+        self.child = child
+        self.scope = trio.CancelScope(shield=True)
+        self.phase: Literal["starting", "running", "stopping"] = "starting"
+        self.accepting = False
+        self.finished = False
+        self.acknowledged = False
+        self.ignored = False
+        self.exit_reason: Reason = "normal"
+        self.started_at = trio.current_time()
+        self.task: trio.lowlevel.Task | None = None
+        self._kill_reason: Reason | None = None
+        self._done: trio.Event | None = None
+        self._started: trio.Event | None = None
+        self._watchers: dict[object, DownCallback] | None = None
+
+    @property
+    def node(self) -> Node:
+        """Itself, as the graph of waits sees it."""
+        return self
+
+    @property
+    def starter(self) -> TaskStarter | None:
+        """Only a dynamic supervisor starts tasks."""
+        return None
+
+    # ---- what the kinds of children do in their own way
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Live. Never raises; calls ``finish`` at its very end."""
+
+    @abstractmethod
+    def ask_to_stop(self, reason: Reason) -> None:
+        """Begin the orderly stop; returns at once."""
+
+    def draw(self, node: TreeNode) -> None:
+        """Add to the picture what only this kind knows."""
+
+    def request(self, message: Any, deadline: float) -> PendingCall:
+        """Queue a call; only those with a mailbox can."""
+        del message, deadline
+        raise TypeError(f"{self.name!r} is a {self.kind} without a mailbox: it takes no calls")
+
+    def post(self, kind: int, message: Any) -> bool:
+        """Queue a message; only those with a mailbox can."""
+        del kind, message
+        return False
+
+    # ---- beginning
+
+    def enter(self) -> None:
+        """Become the child's present incarnation."""
+        child = self.child
+        child.process = child.owned = self
+        child.incarnation += 1
+
+    def open(self) -> None:
+        """Begin to take messages under the name."""
+        child = self.child
+        self.accepting = True
+        ref = child.ref
+        if ref is None:
+            ref = child.system.known_ref(child.name)
+        if ref is not None:
+            child.ref = ref
+            ref.bind(self, child.incarnation)
+
+    def acknowledge(self) -> None:
+        """The start went through."""
+        self.acknowledged = True
+        self.phase = "running"
+        if self._started is not None:
+            self._started.set()
+
+    async def wait_started(self) -> Reason | None:
+        """Wait until the start went through or failed.
+
+        Returns:
+            ``None`` when it went through, else why not.
+        """
+        if not (self.acknowledged or self.finished):
+            self._started = trio.Event()
+            await self._started.wait()
+        return None if self.acknowledged else self.exit_reason
+
+    # ---- ending
+
+    def kill(self, reason: Reason = "killed") -> bool:
+        """End it now; nothing it does can refuse, except a shield of its own."""
+        if self.finished:
+            return False
+        if self._kill_reason is None:
+            self._kill_reason = reason
+        self.scope.cancel(reason=f"{self.name}: {describe_reason(reason)}")
+        return True
+
+    def kill_after(self, seconds: float) -> None:
+        """Kill it unless it has ended by then."""
+        self.scope.deadline = trio.current_time() + seconds
+
+    def reason_of_cancel(self) -> Reason:
+        """The exit reason when its own scope was what ended it."""
+        if self._kill_reason is not None:
+            return self._kill_reason
+        if not self.acknowledged:
+            return f"it did not get through its start in {self.child.spec.start_timeout:g} s"
+        return "killed"
+
+    def watch(self, callback: DownCallback) -> Callable[[], None]:
+        """Call back when it has ended; returns how to take that back."""
+        if self.finished:
+            callback(self.exit_reason)
+            return lambda: None
+        if self._watchers is None:
+            self._watchers = {}
+        watchers = self._watchers
+        token = object()
+        watchers[token] = callback
+
+        def unwatch() -> None:
+            watchers.pop(token, None)
+
+        return unwatch
+
+    async def wait_finished(self, report_after: float | None) -> Reason:
+        """Wait until it has ended, and say so when that takes unreasonably long.
+
+        Args:
+            report_after: the absolute time at which to report that it does not end, with its
+                stack, and again after twice the wait each time; ``None``: wait in silence,
+                because it may take its time.
+
+        Returns:
+            Its exit reason.
+        """
+        if self.finished:
+            return self.exit_reason
+        if self._done is None:
+            self._done = trio.Event()
+        if report_after is None:
+            await self._done.wait()
+            return self.exit_reason
+        pause = UNKILLABLE_AFTER
+        while True:
+            with trio.CancelScope(deadline=report_after):
+                await self._done.wait()
+                return self.exit_reason
+            if not self.finished:
+                self.report_stuck()
+            report_after += pause
+            pause *= 2
+
+    def report_stuck(self) -> None:
+        """Report that it was killed and has not ended, with its stack."""
+        self.child.report(
+            "supervisor",
+            "unkillable",
+            "it was killed and does not end",
+            traceback=None if self.task is None else stack(self.task),
+        )
+
+    def close(self, reason: Reason) -> None:
+        """Take no more messages under the name."""
+        if self.accepting:
+            self.accepting = False
+            if self.child.ref is not None:
+                self.child.ref.unbind(self, reason)
+
+    def finish(self, reason: Reason) -> None:
+        """The very end: see the module's text for the order of things."""
+        child = self.child
+        self.finished = True
+        self.exit_reason = reason
+        child.last_exit = reason
+        if child.process is self:
+            child.process = None
+        self.accepting = False
+        if child.ref is not None:
+            child.ref.unbind(self, reason)
+        self.settle(reason)
+        watchers = self._watchers
+        while watchers:
+            watchers.pop(next(iter(watchers)))(reason)
+        if self._started is not None:
+            self._started.set()
+        if self._done is not None:
+            self._done.set()
+        if self.acknowledged:
+            child.parent.child_exited(child, self, reason)
+
+    def settle(self, reason: Reason) -> None:
+        """Settle what others still expect of it."""
+
+    def crashed(self, error: BaseException, last_message: str | None = None) -> BaseException:
+        """Make the exit reason of an exception that escaped, and report it as a crash.
+
+        Args:
+            error: what escaped.
+            last_message: the shape of the message in work.
+
+        Returns:
+            The exception, out of the groups of one that nurseries put around it.
+        """
+        error = unwrap(error)
+        self.child.report(
+            "crash",
+            "crashed",
+            describe_reason(error),
+            last_message=last_message,
+            traceback="".join(traceback.format_exception(error, limit=-40)),
+        )
+        return error
+
+    def interrupted(self, error: BaseException) -> Reason:
+        """Ctrl-C or ``SystemExit`` struck here: have the whole system stop and raise it.
+
+        Args:
+            error: it, or a group that a nursery made of it and others.
+
+        Returns:
+            The exit reason.
+        """
+        if isinstance(error, BaseExceptionGroup):
+            interrupts = error.subgroup((KeyboardInterrupt, SystemExit))
+            if interrupts is None:
+                return self.crashed(error)
+            error = root_causes(interrupts)[0]
+        self.child.system.interrupt(error)
+        return "interrupted"
+
+
+def facts_of(describe: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
+    """Ask for facts to show; an error in that is shown, not raised."""
+    try:
+        return describe()
+    except Exception as error:  # noqa: BLE001 - a broken description must not break the picture
+        return {"describe failed": describe_reason(error)}
