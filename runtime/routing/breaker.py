@@ -277,7 +277,7 @@ class Circuit:
         return "half_open" if self.state == "open" and now >= self.until else self.state
 
     def retry_in(self, now: float) -> float:
-        """Return the seconds until a call may pass: 0 if it may now, infinity if time won't help."""
+        """Return the seconds until a call may pass: 0 if it may now, infinity without hope."""
         if self.state == "open":
             return max(0.0, self.until - now)
         return math.inf if self.state == "forced_open" else 0.0

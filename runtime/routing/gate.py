@@ -33,7 +33,8 @@ class GateSettings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0 < self.pause <= self.max_pause < math.inf:
             raise ValueError(
-                f"pause must be above 0 and at most max_pause, not {self.pause} and {self.max_pause}"
+                "pause must be above 0 and at most max_pause, "
+                f"not {self.pause} and {self.max_pause}"
             )
         if not 0 < self.max_retry_after < math.inf:
             raise ValueError(f"max_retry_after must be above 0 seconds, not {self.max_retry_after}")

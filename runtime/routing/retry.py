@@ -14,9 +14,10 @@ import msgspec
 import trio
 
 from providers.failures import Failure
+from providers.retry_after import parse_retry_after
 from runtime.routing.verdicts import judge
 
-__all__ = ["RetryBudget", "RetryPolicy", "may_retry"]
+__all__ = ["RetryBudget", "RetryPolicy", "may_retry", "parse_retry_after"]
 
 T = TypeVar("T")
 
@@ -107,7 +108,7 @@ class RetryBudget:
 
     def _left(self) -> float:
         requests, retries = self._balance
-        # A thousandth of a millionth forgives the share its binary fraction (0.2 × 5 is 1).
+        # A thousandth of a millionth forgives the share its binary fraction (a fifth of five is one).
         return self._floor + self._ratio * requests - retries + 1e-9
 
     def _advance(self, now: float) -> int:
