@@ -1,0 +1,120 @@
+"""The configuration: found, read, checked, with every mistake named by its place.
+
+Names are imported when they are first used: `paths` needs only the standard library, so commands
+that merely ask the daemon find its socket without importing a YAML parser.
+"""
+
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.configuration.loading import Examination, examine, load
+    from runtime.configuration.paths import (
+        config_path,
+        default_config_path,
+        find_socket,
+        prepare_socket_directory,
+        socket_path,
+    )
+    from runtime.configuration.problems import ConfigurationError, Problem
+    from runtime.configuration.provider_settings import (
+        AnthropicProvider,
+        OpenAIProvider,
+        ProviderConfig,
+        ProviderTimeouts,
+        SimulatedProvider,
+        UpstreamProvider,
+    )
+    from runtime.configuration.secret import Secret
+    from runtime.configuration.settings import (
+        Config,
+        GroupConfig,
+        GroupMember,
+        LimitsConfig,
+        LoggingConfig,
+        ModelAlias,
+        TcpConfig,
+        TimeoutsConfig,
+    )
+    from runtime.configuration.simulator_settings import SimulatorConfig
+    from runtime.configuration.tolerance import (
+        CircuitBreakerConfig,
+        ProviderRetryConfig,
+        RetryConfig,
+    )
+
+__all__ = [
+    "AnthropicProvider",
+    "CircuitBreakerConfig",
+    "Config",
+    "ConfigurationError",
+    "Examination",
+    "GroupConfig",
+    "GroupMember",
+    "LimitsConfig",
+    "LoggingConfig",
+    "ModelAlias",
+    "OpenAIProvider",
+    "Problem",
+    "ProviderConfig",
+    "ProviderRetryConfig",
+    "ProviderTimeouts",
+    "RetryConfig",
+    "Secret",
+    "SimulatedProvider",
+    "SimulatorConfig",
+    "TcpConfig",
+    "TimeoutsConfig",
+    "UpstreamProvider",
+    "config_path",
+    "default_config_path",
+    "examine",
+    "find_socket",
+    "load",
+    "prepare_socket_directory",
+    "socket_path",
+]
+
+_HOMES = {
+    "loading": ("Examination", "examine", "load"),
+    "paths": (
+        "config_path",
+        "default_config_path",
+        "find_socket",
+        "prepare_socket_directory",
+        "socket_path",
+    ),
+    "problems": ("ConfigurationError", "Problem"),
+    "provider_settings": (
+        "AnthropicProvider",
+        "OpenAIProvider",
+        "ProviderConfig",
+        "ProviderTimeouts",
+        "SimulatedProvider",
+        "UpstreamProvider",
+    ),
+    "secret": ("Secret",),
+    "settings": (
+        "Config",
+        "GroupConfig",
+        "GroupMember",
+        "LimitsConfig",
+        "LoggingConfig",
+        "ModelAlias",
+        "TcpConfig",
+        "TimeoutsConfig",
+    ),
+    "simulator_settings": ("SimulatorConfig",),
+    "tolerance": ("CircuitBreakerConfig", "ProviderRetryConfig", "RetryConfig"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

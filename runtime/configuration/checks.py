@@ -1,0 +1,308 @@
+"""Checks of what belongs together: names, references, addresses, bounds that depend on bounds."""
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from runtime.configuration.addresses import (
+    HEADER_NAME,
+    Address,
+    is_header_value,
+    is_header_word,
+    is_loopback,
+    url_mistake,
+)
+from runtime.configuration.paths import MAX_SOCKET_PATH
+from runtime.configuration.problems import Problem, listed, suggestion
+from runtime.configuration.provider_settings import ProviderConfig, UpstreamProvider
+from runtime.configuration.reader import Places
+from runtime.configuration.settings import Config, GroupConfig, GroupMember, ModelAlias
+from runtime.configuration.tolerance import CircuitBreakerConfig, ProviderRetryConfig
+from runtime.configuration.units import format_duration
+
+__all__ = ["check_references"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME_RULE = (
+    "a name has at most 64 letters, digits, dots, dashes and underscores, "
+    "and begins with a letter or digit"
+)
+_PATTERN = frozenset("*?[")
+_OWN_HEADERS = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-api-key",
+    }
+)
+"""Headers that the daemon itself is responsible for."""
+
+
+def check_references(
+    config: Config, places: Places, problems: list[Problem], warnings: list[Problem]
+) -> Config:
+    """Check a configuration as a whole, and complete what follows from the rest of it.
+
+    Args:
+        config: The configuration, overrides applied and keys found.
+        places: Where things stand in the file.
+        problems: Where to add what makes it unusable.
+        warnings: Where to add what is likely not meant.
+
+    Returns:
+        The configuration; group members that left out their model have their provider's only one.
+    """
+    checks = _Checks(config, places, problems, warnings)
+    checks.doors()
+    for name, provider in config.providers.items():
+        checks.provider(name, provider)
+    groups = {name: checks.group(name, group) for name, group in config.groups.items()}
+    for name, alias in config.models.items():
+        checks.alias(name, alias)
+    checks.breaker(config.circuit_breaker, "circuit_breaker")
+    checks.retry(config.retry, "retry")
+    checks.names()
+    return msgspec.structs.replace(config, groups=groups)
+
+
+class _Checks:
+    def __init__(
+        self, config: Config, places: Places, problems: list[Problem], warnings: list[Problem]
+    ) -> None:
+        self._config = config
+        self._places = places
+        self._problems = problems
+        self._warnings = warnings
+        # Entries that could not be read still have their names: no second complaint about them.
+        self._providers = places.names("providers")
+        self._groups = places.names("groups")
+
+    def doors(self) -> None:
+        """Check the socket's path and the TCP door."""
+        socket = self._config.socket
+        if socket != "auto":
+            if not socket.startswith(("/", "~/")) or "\0" in socket:
+                self._wrong("expected auto or an absolute path", "socket")
+            elif len(socket.encode()) > MAX_SOCKET_PATH:
+                self._wrong(
+                    f"the socket's path is {len(socket.encode())} bytes long; "
+                    f"the system takes at most {MAX_SOCKET_PATH}",
+                    "socket",
+                )
+        tcp = self._config.tcp
+        if not is_loopback(tcp.host):
+            self._wrong(
+                "expected a loopback address (127.0.0.1, ::1 or localhost): "
+                "the TCP door is for this machine only",
+                "tcp",
+                "host",
+            )
+        if tcp.token and not is_header_word(tcp.token.reveal()):
+            self._wrong(
+                "the token has spaces or characters that no header can carry", "tcp", "token"
+            )
+        if tcp.enabled and not tcp.token:
+            self._wrong(
+                "tcp.enabled needs a token: a TCP port is open to every user of this machine",
+                "tcp",
+                "enabled",
+            )
+
+    def names(self) -> None:
+        """Check that names can be told apart and can be written wherever they are needed."""
+        for section in ("providers", "groups"):
+            for name in self._places.names(section):
+                if not _NAME.fullmatch(name):
+                    hint = ' ("/" separates a provider from its model)' if "/" in name else ""
+                    self._wrong_key(f'"{name}" cannot be a name{hint}; {_NAME_RULE}', section, name)
+        for name in self._places.names("models"):
+            if name in self._groups:
+                self._wrong_key(
+                    f'"{name}" is the name of a group already; choose another for the alias',
+                    "models",
+                    name,
+                )
+            elif not name or not name.isprintable():
+                self._wrong_key("expected the name of a model", "models", name)
+            elif (first := name.partition("/"))[1] and first[0] in self._providers:
+                self._wrong_key(
+                    f'"{name}" already means the model "{first[2]}" of provider "{first[0]}"; '
+                    "choose another for the alias",
+                    "models",
+                    name,
+                )
+        if not any(provider.enabled for provider in self._config.providers.values()):
+            self._doubtful("no provider is enabled: nothing can be answered", "providers")
+
+    def provider(self, name: str, provider: ProviderConfig) -> None:
+        """Check one provider by itself."""
+        where = ("providers", name)
+        if isinstance(provider, UpstreamProvider):
+            self._upstream(name, provider)
+        seen: set[str] = set()
+        for number, model in enumerate(provider.models):
+            if not model or not model.isprintable() or model != model.strip():
+                self._wrong("expected the name of a model, or a pattern", *where, "models", number)
+            elif model in seen:
+                shown = self._places.shown(*where, "models", number)
+                self._wrong(f"{shown} stands in this list twice", *where, "models", number)
+            seen.add(model)
+        self.breaker(provider.circuit_breaker, *where, "circuit_breaker")
+        self.retry(provider.retry, *where, "retry")
+
+    def _upstream(self, name: str, provider: UpstreamProvider) -> None:
+        where = ("providers", name)
+        mistake = url_mistake(provider.base_url)
+        if mistake:
+            self._wrong(mistake, *where, "base_url")
+        elif self._is_own_door(address := Address.of(provider.base_url)):
+            self._wrong(
+                "this is the address of this daemon's own TCP door; requests would go in circles",
+                *where,
+                "base_url",
+            )
+        elif provider.api_key and not address.secure and not is_loopback(address.host):
+            self._doubtful(
+                f"{name} gets its API key over http://, which anyone on the way can read",
+                *where,
+                "base_url",
+            )
+        for header, value in provider.headers.items():
+            inner = (*where, "headers", header)
+            if not HEADER_NAME.fullmatch(header):
+                self._wrong_key(f'"{header}" cannot be the name of a header', *inner)
+            elif header.lower() in _OWN_HEADERS:
+                self._wrong_key(f"the header {header} is set by the daemon itself", *inner)
+            if not is_header_value(value.reveal()):
+                self._wrong("the value has characters that no header can carry", *inner)
+
+    def _is_own_door(self, address: Address) -> bool:
+        tcp = self._config.tcp
+        return tcp.enabled and address.port == tcp.port and is_loopback(address.host)
+
+    def group(self, name: str, group: GroupConfig) -> GroupConfig:
+        """Check a group and return it with each member's model filled in."""
+        members = []
+        seen: set[tuple[str, str | None]] = set()
+        for member in group.members:
+            where = self._places.item(member)
+            complete = self._member(member, where)
+            if (complete.provider, complete.model) in seen:
+                self._wrong("this member stands in the group twice", *where)
+            seen.add((complete.provider, complete.model))
+            members.append(complete)
+        providers = [self._config.providers.get(member.provider) for member in members]
+        if not any(found is None or found.enabled for found in providers):
+            self._doubtful(f"no member of group {name} is enabled", "groups", name)
+        return msgspec.structs.replace(group, members=tuple(members))
+
+    def _member(self, member: GroupMember, where: tuple[str | int, ...]) -> GroupMember:
+        if member.provider not in self._providers:
+            self._unknown("provider", self._providers, *where, "provider")
+            return member
+        provider = self._config.providers.get(member.provider)
+        if provider is None:  # it could not be read, which has been said
+            return member
+        if member.model is not None:
+            self._listed_model(provider, member.model, where)
+            return member
+        if len(provider.models) == 1 and not _PATTERN.intersection(provider.models[0]):
+            return msgspec.structs.replace(member, model=provider.models[0])
+        self._wrong(
+            f"this member needs the key model: {member.provider} does not list exactly one model",
+            *where,
+        )
+        return member
+
+    def _listed_model(
+        self, provider: ProviderConfig, model: str, where: tuple[str | int, ...]
+    ) -> None:
+        models = provider.models
+        if models and not any(fnmatchcase(model, pattern) for pattern in models):
+            hidden = self._places.from_variable(*where, "model")
+            near = "" if hidden else suggestion(model, models)
+            shown = self._places.shown(*where, "model")
+            self._doubtful(
+                f"{shown} is not among the models that the provider lists: {listed(models)}.{near}",
+                *where,
+                "model",
+            )
+
+    def alias(self, name: str, alias: ModelAlias) -> None:
+        """Check that an alias stands for exactly one thing that exists."""
+        where = ("models", name)
+        if alias.group is not None and (alias.provider is not None or alias.model is not None):
+            self._wrong_key(
+                "an alias stands for a group, or for a provider and its model, not for both", *where
+            )
+        elif alias.group is not None:
+            if alias.group not in self._groups:
+                self._unknown("group", self._groups, *where, "group")
+        elif alias.provider is None or alias.model is None:
+            if not self._places.names(*where) or not (alias.provider or alias.model):
+                message = f"{name} stands for nothing; expected group, or provider and model"
+            else:
+                missing = "model" if alias.provider else "provider"
+                message = f"{name} needs the key {missing} as well"
+            self._wrong_key(message, *where)
+        elif alias.provider not in self._providers:
+            self._unknown("provider", self._providers, *where, "provider")
+
+    def breaker(self, breaker: CircuitBreakerConfig, *where: str) -> None:
+        """Check that a breaker's bounds fit together."""
+        if breaker.recovery_timeout > breaker.max_recovery_timeout:
+            self._wrong(
+                f"recovery_timeout ({format_duration(breaker.recovery_timeout)}) is above "
+                f"max_recovery_timeout ({format_duration(breaker.max_recovery_timeout)})",
+                *self._said(where, "recovery_timeout", "max_recovery_timeout"),
+            )
+
+    def retry(self, retry: ProviderRetryConfig, *where: str) -> None:
+        """Check that the bounds of retries fit together."""
+        if retry.base_delay_ms > retry.max_delay_ms:
+            self._wrong(
+                f"base_delay_ms ({retry.base_delay_ms}) is above "
+                f"max_delay_ms ({retry.max_delay_ms})",
+                *self._said(where, "base_delay_ms", "max_delay_ms"),
+            )
+
+    def _said(self, where: tuple[str, ...], *keys: str) -> tuple[str, ...]:
+        """Return the first of some keys that was said, here or where it is inherited from."""
+        for section in (where, where[-1:]):
+            for key in keys:
+                if self._places.stated(*section, key):
+                    return (*section, key)
+        return where
+
+    def _unknown(self, what: str, known: Iterable[str], *where: str | int) -> None:
+        names = list(known)
+        shown = self._places.shown(*where)
+        near = ""
+        if not self._places.from_variable(*where):
+            near = suggestion(shown.strip('"'), names)
+        among = f"expected one of {listed(names)}" if names else f"there is no {what} at all"
+        self._wrong(f"there is no {what} {shown}; {among}.{near}", *where)
+
+    def _wrong(self, message: str, *where: str | int) -> None:
+        self._add(self._problems, self._places.problem(message, *where))
+
+    def _wrong_key(self, message: str, *where: str | int) -> None:
+        self._add(self._problems, self._places.key_problem(message, *where))
+
+    def _doubtful(self, message: str, *where: str | int) -> None:
+        self._add(self._warnings, self._places.problem(message, *where))
+
+    def _add(self, found: list[Problem], problem: Problem) -> None:
+        if problem not in found:  # what providers inherit is checked with each of them
+            found.append(problem)

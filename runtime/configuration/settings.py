@@ -1,0 +1,225 @@
+"""The configuration as structs: every key, its type, default, bounds and meaning.
+
+These are the one description of the configuration. The reader checks files against them, the JSON
+Schema and the reference in the documentation are made from them. A duration is seconds as a float,
+a size is bytes, and a key ending in ``_ms`` is whole milliseconds.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from runtime.configuration.provider_settings import OneProvider
+from runtime.configuration.secret import Secret
+from runtime.configuration.shape import Duration, Size
+from runtime.configuration.tolerance import CircuitBreakerConfig, RetryConfig
+
+__all__ = [
+    "Config",
+    "GroupConfig",
+    "GroupMember",
+    "LimitsConfig",
+    "LoggingConfig",
+    "ModelAlias",
+    "TcpConfig",
+    "TimeoutsConfig",
+]
+
+
+class TcpConfig(Struct, frozen=True, kw_only=True):
+    """The optional door on loopback TCP, for programs that can only be given an address."""
+
+    enabled: Annotated[bool, Meta(description="Whether to listen on TCP besides the socket.")] = (
+        False
+    )
+    host: Annotated[
+        str,
+        Meta(description="Loopback address to listen on; no other is accepted.", min_length=1),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(description="Port to listen on; 0 lets the system choose.", ge=0, le=65535)
+    ] = 4003
+    token: Annotated[
+        Secret | None,
+        Meta(
+            description="What a program must send as its API key. Needed when enabled: "
+            "unlike the socket, a TCP port is open to every user of the machine."
+        ),
+    ] = None
+
+
+class GroupMember(Struct, frozen=True, kw_only=True):
+    """One provider of a group, and the model to ask it for."""
+
+    provider: Annotated[str, Meta(description="Name of a provider.", min_length=1)]
+    model: Annotated[
+        str | None,
+        Meta(
+            description="The model to ask this provider for. May be left out when the provider "
+            "lists exactly one model and no pattern.",
+            min_length=1,
+        ),
+    ] = None
+
+
+class GroupConfig(Struct, frozen=True, kw_only=True):
+    """Providers that stand in for each other, asked for by the group's name as the model."""
+
+    members: Annotated[
+        tuple[GroupMember, ...],
+        Meta(
+            description="The providers, first choice first. A request uses those that speak its "
+            "own API.",
+            min_length=1,
+        ),
+    ]
+    strategy: Annotated[
+        Literal["priority", "round_robin"],
+        Meta(
+            description="How the order of a request is chosen: `priority` tries the members as "
+            "listed, `round_robin` begins with the next one at each request."
+        ),
+    ] = "priority"
+    max_attempts: Annotated[
+        int,
+        Meta(
+            description="Attempts for one request, over all members together, the first included.",
+            ge=1,
+            le=20,
+        ),
+    ] = 3
+
+
+class ModelAlias(Struct, frozen=True, kw_only=True):
+    """What a further model name stands for: a group, or one provider's model."""
+
+    group: Annotated[str | None, Meta(description="The group it stands for.", min_length=1)] = None
+    provider: Annotated[
+        str | None, Meta(description="The provider it stands for, with `model`.", min_length=1)
+    ] = None
+    model: Annotated[
+        str | None, Meta(description="The provider's model it stands for.", min_length=1)
+    ] = None
+
+
+class LimitsConfig(Struct, frozen=True, kw_only=True):
+    """Bounds on sizes and counts."""
+
+    max_connections: Annotated[
+        int, Meta(description="Client connections at one time, all doors together.", ge=1)
+    ] = 4096
+    max_line: Annotated[Size, Meta(description="A request's first line.", ge=1024, le=1024**2)] = (
+        16 * 1024
+    )
+    max_header_bytes: Annotated[
+        Size, Meta(description="A request's headers together.", ge=1024, le=16 * 1024**2)
+    ] = 64 * 1024
+    max_headers: Annotated[
+        int, Meta(description="Number of headers of a request.", ge=8, le=10_000)
+    ] = 128
+    max_body: Annotated[Size, Meta(description="A request's body.", ge=1024, le=1024**3)] = (
+        32 * 1024**2
+    )
+    max_answer: Annotated[
+        Size,
+        Meta(description="A provider's plain answer, which is held whole.", ge=1024, le=1024**3),
+    ] = 64 * 1024**2
+
+
+class TimeoutsConfig(Struct, frozen=True, kw_only=True):
+    """Bounds on waits between client and daemon, and on a request as a whole."""
+
+    request: Annotated[
+        Duration,
+        Meta(
+            description="One request from its arrival to its complete answer, all attempts "
+            "together. A client may ask for less.",
+            gt=0,
+            le=86_400,
+        ),
+    ] = 600.0
+    header: Annotated[
+        Duration,
+        Meta(description="For a client to send a request's headers.", gt=0, le=3600),
+    ] = 10.0
+    body: Annotated[
+        Duration, Meta(description="For a client to send a request's body.", gt=0, le=3600)
+    ] = 60.0
+    write: Annotated[
+        Duration,
+        Meta(description="For a client to take some of its answer.", gt=0, le=3600),
+    ] = 60.0
+    idle: Annotated[
+        Duration,
+        Meta(description="How long an unused client connection is kept.", gt=0, le=86_400),
+    ] = 120.0
+    drain: Annotated[
+        Duration,
+        Meta(description="For open requests to finish when the daemon stops.", ge=0, le=86_400),
+    ] = 30.0
+
+
+class LoggingConfig(Struct, frozen=True, kw_only=True):
+    """What is written to standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least important kind of message that is written."),
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "human", "json"],
+        Meta(
+            description="`human` for people, `json` for one object a line; `auto` is `human` on a "
+            "terminal and `json` elsewhere."
+        ),
+    ] = "auto"
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """A whole configuration, checked."""
+
+    socket: Annotated[
+        str,
+        Meta(
+            description="The Unix socket: an absolute path, or `auto` for "
+            "`$XDG_RUNTIME_DIR/standby/standby.sock` (as root `/run/standby/standby.sock`, without "
+            "either `standby-<uid>/standby.sock` in the temporary directory). `--socket` and "
+            "`STANDBY_SOCKET` override it.",
+            min_length=1,
+        ),
+    ] = "auto"
+    tcp: Annotated[TcpConfig, Meta(description="The optional door on loopback TCP.")] = field(
+        default_factory=TcpConfig
+    )
+    providers: Annotated[
+        dict[str, OneProvider],
+        Meta(description="The providers by name. A name has letters, digits, `.`, `_` and `-`."),
+    ] = field(default_factory=dict)
+    groups: Annotated[
+        dict[str, GroupConfig],
+        Meta(
+            description="Groups of providers by name; a request asks for a group by giving its "
+            "name as the model."
+        ),
+    ] = field(default_factory=dict)
+    models: Annotated[
+        dict[str, ModelAlias],
+        Meta(description="Further model names, looked up before groups and providers."),
+    ] = field(default_factory=dict)
+    limits: Annotated[LimitsConfig, Meta(description="Bounds on sizes and counts.")] = field(
+        default_factory=LimitsConfig
+    )
+    timeouts: Annotated[TimeoutsConfig, Meta(description="Bounds on waits.")] = field(
+        default_factory=TimeoutsConfig
+    )
+    circuit_breaker: Annotated[
+        CircuitBreakerConfig,
+        Meta(description="When a failing provider is left alone; a provider may say otherwise."),
+    ] = field(default_factory=CircuitBreakerConfig)
+    retry: Annotated[
+        RetryConfig,
+        Meta(description="How the same provider is tried again; a provider may say otherwise."),
+    ] = field(default_factory=RetryConfig)
+    logging: Annotated[LoggingConfig, Meta(description="What is written to standard error.")] = (
+        field(default_factory=LoggingConfig)
+    )
