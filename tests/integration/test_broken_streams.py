@@ -114,7 +114,7 @@ def daemon() -> Iterator[Daemon]:
     with Scripted(_break) as scripted:
         providers = {
             f"p-{name}-{dialect}": upstream(
-                dialect, base_url(dialect, f"{scripted.url}/{name}"), stall_timeout="300ms"
+                dialect, base_url(dialect, f"{scripted.url}/{name}"), timeouts={"stall": "300ms"}
             )
             for name in BREAKS
             for dialect in DIALECTS

@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
 def daemon() -> Iterator[Daemon]:
     providers = {
         f"sim-{dialect}-{place}": simulated(
-            dialect, latency="20ms", tokens_per_second=200.0, answer_tokens=20
+            dialect, latency="20ms", tokens_per_second=200.0, answer_words=20
         )
         for dialect in DIALECTS
         for place in ("a", "b")

@@ -53,8 +53,7 @@ def daemon() -> Iterator[Daemon]:
                 providers[f"p-{name}"] = upstream(
                     dialect,
                     base_url(dialect, root),
-                    first_token_timeout=PATIENCE,
-                    answer_timeout=PATIENCE,
+                    timeouts={"first_token": PATIENCE, "total": PATIENCE},
                 )
                 others = (f"good-{dialect}",) if purpose == "over" else ()
                 groups[f"g-{name}"] = group(f"p-{name}", *others)

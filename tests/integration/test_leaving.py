@@ -59,7 +59,7 @@ def daemon(switch: Switch) -> Iterator[Daemon]:
                     "o": upstream("openai", base_url("openai", scripted.url)),
                     "a": upstream("anthropic", base_url("anthropic", scripted.url)),
                     "spare": upstream("openai", base_url("openai", scripted.url)),
-                    "paced": simulated("openai", tokens_per_second=5.0, answer_tokens=200),
+                    "paced": simulated("openai", tokens_per_second=5.0, answer_words=200),
                 },
                 {
                     "openai": group("o", "spare"),
@@ -158,3 +158,24 @@ def test_many_that_leave_at_once_leave_nothing_behind(daemon: Daemon, switch: Sw
     eventually(lambda: _idle(daemon, "o"), "nothing was in flight any more")
     entry = daemon.get("/health/providers")["o"]
     assert entry["circuit_state"] == "closed"
+
+
+def test_leaving_in_mid_stream_is_no_failure_of_the_provider() -> None:
+    flowing = simulated("openai", tokens_per_second=400.0, answer_words=2000)
+    settings = config(
+        {"sim-o": flowing, "spare": flowing},
+        {"openai": group("sim-o", "spare", model="sim-1")},
+        circuit_breaker={"failure_threshold": 3},
+    )
+    with Daemon(settings) as daemon:
+        for _ in range(8):
+            with _asking(daemon, "openai", stream=True) as sock:
+                got = b""
+                while got.count(b"data: ") < 3:
+                    got += sock.recv(65536)
+        eventually(lambda: _idle(daemon, "sim-o"), "nothing was in flight any more")
+        providers = daemon.get("/health/providers")
+        assert providers["sim-o"]["circuit_state"] == "closed"
+        assert providers["sim-o"]["healthy"]
+        assert providers["sim-o"]["health_score"] == 1
+        assert providers["spare"]["connections"] == 0, "nobody else was asked in its place"

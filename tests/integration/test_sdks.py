@@ -21,8 +21,8 @@ def daemon() -> Iterator[Daemon]:
             {
                 "sim-o": simulated("openai"),
                 "sim-a": simulated("anthropic"),
-                "slow-o": simulated("openai", tokens_per_second=RATE, answer_tokens=8),
-                "slow-a": simulated("anthropic", tokens_per_second=RATE, answer_tokens=8),
+                "slow-o": simulated("openai", tokens_per_second=RATE, answer_words=8),
+                "slow-a": simulated("anthropic", tokens_per_second=RATE, answer_words=8),
             },
             {
                 "chat": group("sim-o", model="sim-1"),

@@ -31,9 +31,10 @@ def config(
     }
 
 
-def simulated(wire: str = "openai", **settings: object) -> Mapping[str, object]:
-    """Return a simulated provider that answers at once unless told otherwise."""
-    return {"kind": "simulated", "wire": wire, "models": ["sim-1"], "latency": "0ms", **settings}
+def simulated(wire: str = "openai", **simulator: object) -> Mapping[str, object]:
+    """Return a simulated provider that answers at once unless `simulator` says otherwise."""
+    settings = {"latency": "0ms", "tokens_per_second": 0, "answer_words": 10, **simulator}
+    return {"kind": "simulated", "wire": wire, "models": ["sim-1"], "simulator": settings}
 
 
 def upstream(kind: str, base_url: str, **settings: object) -> Mapping[str, object]:
