@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
-        code = _run(_parser().parse_args(argv))
+        # Both flags may stand before or after the verb, so neither parser may have a default.
+        options = argparse.Namespace(socket=None, config=None)
+        code = _run(_parser().parse_args(argv, options))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return exits.INTERRUPTED
@@ -122,7 +124,6 @@ def _parser() -> argparse.ArgumentParser:
         parents=[everywhere],
         allow_abbrev=False,
     )
-    parser.set_defaults(socket=None, config=None)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, prog="standby")
 

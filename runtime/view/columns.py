@@ -62,7 +62,7 @@ class Columns:
         """Return the line above the rows."""
         text = "actor".ljust(self._name)
         for name, width in self._numbers.items():
-            shown = "mailbox/peak/max" if name == "mailbox" and self._full_mailbox else name
+            shown = "mail/peak/limit" if name == "mailbox" and self._full_mailbox else name
             text += _GAP + shown[:width].rjust(width)
         if self._facts:
             text += _GAP + "facts".ljust(self._facts)

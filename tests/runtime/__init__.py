@@ -1,0 +1,1 @@
+"""Tests of the daemon itself, a folder for each of its parts."""

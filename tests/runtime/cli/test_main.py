@@ -1,0 +1,86 @@
+"""The command as a whole: what it imports, its help, its words for a wrong line."""
+
+import subprocess
+import sys
+
+import pytest
+
+from runtime.cli import exits
+from runtime.cli.main import main
+from tests.runtime.cli.fake_daemon import FakeDaemon, answer
+
+Capture = pytest.CaptureFixture[str]
+VERBS = ("up", "check", "schema", "chat", "status", "models", "tree", "kill", "stop", "demo")
+HEAVY = (
+    "trio",
+    "httpx2",
+    "httptools",
+    "rich",
+    "msgspec",
+    "yaml",
+    "asyncio",
+    "http.client",
+    "typing",
+)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["models"], ["kill", "x"], ["tree", "--once"], ["chat", "hi"]]
+)
+def test_verbs_that_only_ask_import_the_standard_library_and_little_of_it(
+    daemon: FakeDaemon, arguments: list[str]
+) -> None:
+    daemon.answers["GET", "/v1/models"] = answer(200, {"data": []})
+    program = (
+        "import sys; from runtime.cli.main import main; main(sys.argv[1:]);"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program, "--socket", daemon.socket, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_help_names_every_verb_and_the_exit_codes(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == exits.OK
+    shown = capsys.readouterr().out
+    for verb in VERBS:
+        assert f"    {verb} " in shown
+    assert "exit codes:" in shown
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--help"])
+    assert caught.value.code == exits.OK
+    assert f"usage: standby {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["dance"], ["kill"], ["tree", "--interval", "0.1"], ["status", "--timeout", "x"]],
+)
+def test_a_line_that_makes_no_sense_is_refused(arguments: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == exits.USAGE
+    assert "usage: standby" in capsys.readouterr().err
+
+
+def test_a_socket_path_that_is_too_long_is_refused(capsys: Capture) -> None:
+    assert main(["status", "--socket", "/" + "x" * 200]) == exits.USAGE
+    assert "--socket: " in capsys.readouterr().err
+
+
+def test_interrupting_ends_with_130(monkeypatch: pytest.MonkeyPatch, daemon: FakeDaemon) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runtime.cli.ask.status", interrupted)
+    assert main(["status", "--socket", daemon.socket]) == exits.INTERRUPTED

@@ -1,0 +1,1 @@
+"""Tests of the supervision tree in the terminal."""
