@@ -7,7 +7,7 @@ that merely ask the daemon find its socket without importing a YAML parser.
 from importlib import import_module
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `typing` is not imported for this alone
     from runtime.configuration.loading import Examination, examine, load
     from runtime.configuration.paths import (
         config_path,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         SimulatedProvider,
         UpstreamProvider,
     )
+    from runtime.configuration.schema import json_schema
     from runtime.configuration.secret import Secret
     from runtime.configuration.settings import (
         Config,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         ProviderRetryConfig,
         RetryConfig,
     )
+    from runtime.configuration.writer import redacted
 
 __all__ = [
     "AnthropicProvider",
@@ -70,8 +72,10 @@ __all__ = [
     "default_config_path",
     "examine",
     "find_socket",
+    "json_schema",
     "load",
     "prepare_socket_directory",
+    "redacted",
     "socket_path",
 ]
 
@@ -93,6 +97,7 @@ _HOMES = {
         "SimulatedProvider",
         "UpstreamProvider",
     ),
+    "schema": ("json_schema",),
     "secret": ("Secret",),
     "settings": (
         "Config",
@@ -106,6 +111,7 @@ _HOMES = {
     ),
     "simulator_settings": ("SimulatorConfig",),
     "tolerance": ("CircuitBreakerConfig", "ProviderRetryConfig", "RetryConfig"),
+    "writer": ("redacted",),
 }
 
 

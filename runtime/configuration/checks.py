@@ -19,12 +19,12 @@ from runtime.configuration.problems import Problem, listed, suggestion
 from runtime.configuration.provider_settings import ProviderConfig, UpstreamProvider
 from runtime.configuration.reader import Places
 from runtime.configuration.settings import Config, GroupConfig, GroupMember, ModelAlias
+from runtime.configuration.shape import Table, fields
 from runtime.configuration.tolerance import CircuitBreakerConfig, ProviderRetryConfig
 from runtime.configuration.units import format_duration
 
 __all__ = ["check_references"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAME_RULE = (
     "a name has at most 64 letters, digits, dots, dashes and underscores, "
     "and begins with a letter or digit"
@@ -122,8 +122,10 @@ class _Checks:
     def names(self) -> None:
         """Check that names can be told apart and can be written wherever they are needed."""
         for section in ("providers", "groups"):
+            shape = fields(Config)[section].shape
+            assert isinstance(shape, Table), "providers and groups go by name"
             for name in self._places.names(section):
-                if not _NAME.fullmatch(name):
+                if not re.fullmatch(shape.key_pattern, name):
                     hint = ' ("/" separates a provider from its model)' if "/" in name else ""
                     self._wrong_key(f'"{name}" cannot be a name{hint}; {_NAME_RULE}', section, name)
         for name in self._places.names("models"):

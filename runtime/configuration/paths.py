@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from pathlib import Path
 
 from runtime.configuration.files import MAX_FILE, read_bounded
 from runtime.configuration.problems import ConfigurationError, Problem
@@ -18,6 +17,7 @@ from runtime.configuration.problems import ConfigurationError, Problem
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from typing import Protocol
 
     class HasSocket(Protocol):
@@ -48,7 +48,8 @@ _MENTION = re.compile(r"^(?![ ]*#).*\bsocket\b", re.MULTILINE)
 """Lines other than comments that speak of the socket."""
 
 _SIMPLE_SETTING = re.compile(
-    r"^socket: +(?P<quote>[\"']?)(?P<value>[A-Za-z0-9~/._+%-]+)(?P=quote)(?: +#.*| *)\r?$",
+    r"^socket: +(?P<quote>[\"']?)(?P<value>auto|~?/[A-Za-z0-9/._+%-]+)(?P=quote)"
+    r"(?: +#.*| *)\r?$(?!\n[ \t])",
     re.MULTILINE,
 )
 
@@ -83,14 +84,14 @@ def socket_path(
         return _checked(config.socket, "socket", environ)
     runtime_directory = environ.get("XDG_RUNTIME_DIR", "")
     if runtime_directory and _is_own_directory(runtime_directory):
-        path = os.path.join(runtime_directory, "standby", _SOCKET_NAME)  # noqa: PTH118 - plain text is all that is needed
+        path = os.path.join(runtime_directory, "standby", _SOCKET_NAME)  # noqa: PTH118 - plain text, see below
         return _checked(path, "XDG_RUNTIME_DIR", environ)
     if os.geteuid() == 0:
         return _SYSTEM_SOCKET
     temporary = environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the directory below it is private and verified
-    directory = os.path.join(temporary, f"standby-{os.geteuid()}")  # noqa: PTH118 - the same
+    directory = os.path.join(temporary, f"standby-{os.geteuid()}")  # noqa: PTH118 - plain text, see below
     _refuse_foreign_directory(directory)
-    return _checked(os.path.join(directory, _SOCKET_NAME), "TMPDIR", environ)  # noqa: PTH118 - the same
+    return _checked(os.path.join(directory, _SOCKET_NAME), "TMPDIR", environ)  # noqa: PTH118 - plain text, see below
 
 
 def find_socket(
@@ -116,8 +117,8 @@ def find_socket(
     environ = os.environ if environ is None else environ
     if flag or environ.get("STANDBY_SOCKET"):
         return socket_path(None, flag, environ)
-    file = config_path(config_flag, environ)
-    if file == default_config_path():
+    file = _config_file(config_flag, environ)
+    if file == _default_config_file():
         return socket_path(None, None, environ)
     try:
         text = read_bounded(file, MAX_FILE).decode("utf-8-sig")
@@ -145,10 +146,10 @@ def prepare_socket_directory(path: str) -> None:
         ConfigurationError: When the directory cannot be made, or when it is one in which others
             could replace the socket: of another user, or writable by everyone without being sticky.
     """
-    directory = os.path.dirname(path)  # noqa: PTH120 - plain text is all that is needed
+    directory = os.path.dirname(path)  # noqa: PTH120 - plain text, see below
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)  # noqa: PTH103 - the same
-        found = os.stat(directory)  # noqa: PTH116 - the same
+        os.makedirs(directory, mode=0o700, exist_ok=True)  # noqa: PTH103 - plain text, see below
+        found = os.stat(directory)  # noqa: PTH116 - plain text, see below
     except OSError as error:
         raise _error(
             "socket", f"cannot make the directory {directory}: {error.strerror}"
@@ -179,19 +180,9 @@ def config_path(flag: str | None = None, environ: Mapping[str, str] | None = Non
         flag: The value of ``--config``, or None. It need not exist: reading it says so better.
         environ: The environment; ``os.environ`` when None.
     """
-    environ = os.environ if environ is None else environ
-    chosen = flag or environ.get("STANDBY_CONFIG")
-    if chosen:
-        return Path(chosen)
-    home = environ.get("HOME", "")
-    directory = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
-    candidates = [_SYSTEM_CONFIG]
-    if directory.startswith("/"):  # the base directory specification: ignore relative ones
-        candidates.insert(0, f"{directory}/standby/config.yaml")
-    for candidate in candidates:
-        if os.path.exists(candidate):  # noqa: PTH110 - a path object for each costs more than it says
-            return Path(candidate)
-    return default_config_path()
+    from pathlib import Path  # noqa: PLC0415 - slow to import, and `find_socket` does without
+
+    return Path(_config_file(flag, os.environ if environ is None else environ))
 
 
 def default_config_path() -> Path:
@@ -199,8 +190,9 @@ def default_config_path() -> Path:
 
     An installed package carries it beside this module; a checkout has it at its top.
     """
-    installed = Path(__file__).with_name("default.yaml")
-    return installed if installed.exists() else Path(__file__).parents[2] / "config.yaml"
+    from pathlib import Path  # noqa: PLC0415 - the same
+
+    return Path(_default_config_file())
 
 
 class _Setting:
@@ -208,6 +200,32 @@ class _Setting:
 
     def __init__(self, socket: str) -> None:
         self.socket = socket
+
+
+# Paths below are plain text: importing `pathlib` would take a tenth of a command's time.
+
+
+def _config_file(flag: str | None, environ: Mapping[str, str]) -> str:
+    chosen = flag or environ.get("STANDBY_CONFIG")
+    if chosen:
+        return chosen
+    home = environ.get("HOME", "")
+    directory = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    candidates = [_SYSTEM_CONFIG]
+    if directory.startswith("/"):  # the base directory specification: ignore relative ones
+        candidates.insert(0, f"{directory}/standby/config.yaml")
+    for candidate in candidates:
+        if os.path.exists(candidate):  # noqa: PTH110 - plain text, see above
+            return candidate
+    return _default_config_file()
+
+
+def _default_config_file() -> str:
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - plain text, see above
+    installed = f"{here}/default.yaml"
+    if os.path.exists(installed):  # noqa: PTH110 - plain text, see above
+        return installed
+    return f"{os.path.dirname(os.path.dirname(here))}/config.yaml"  # noqa: PTH120 - plain text
 
 
 def _error(source: str, message: str) -> ConfigurationError:
@@ -219,7 +237,7 @@ def _checked(path: str, source: str, environ: Mapping[str, str]) -> str:
         raise _error(source, "expected the path of a file; abstract sockets have no owner or mode")
     if path == "~" or path.startswith("~/"):
         path = environ.get("HOME", "") + path[1:]
-    path = os.path.abspath(path)  # noqa: PTH100 - plain text is all that is needed
+    path = os.path.abspath(path)  # noqa: PTH100 - plain text, see below
     size = len(os.fsencode(path))
     if size > MAX_SOCKET_PATH:
         raise _error(
@@ -234,7 +252,7 @@ def _is_own_directory(path: str) -> bool:
     if not path.startswith("/"):  # the base directory specification: ignore relative ones
         return False
     try:
-        found = os.stat(path)  # noqa: PTH116 - plain text is all that is needed
+        found = os.stat(path)  # noqa: PTH116 - plain text, see below
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()

@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 
+Name = Annotated[str, Meta(pattern="[A-Za-z0-9][A-Za-z0-9._-]{0,63}")]
+"""What may name a provider or a group: it stands in model names, headers and the tree."""
+
+
 class TcpConfig(Struct, frozen=True, kw_only=True):
     """The optional door on loopback TCP, for programs that can only be given an address."""
 
@@ -192,11 +196,11 @@ class Config(Struct, frozen=True, kw_only=True):
         default_factory=TcpConfig
     )
     providers: Annotated[
-        dict[str, OneProvider],
+        dict[Name, OneProvider],
         Meta(description="The providers by name. A name has letters, digits, `.`, `_` and `-`."),
     ] = field(default_factory=dict)
     groups: Annotated[
-        dict[str, GroupConfig],
+        dict[Name, GroupConfig],
         Meta(
             description="Groups of providers by name; a request asks for a group by giving its "
             "name as the model."

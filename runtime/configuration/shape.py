@@ -113,9 +113,10 @@ class Variant(Struct, frozen=True):
 
 
 class Table(Struct, frozen=True):
-    """A mapping whose keys are names."""
+    """A mapping whose keys are names, all of them matching ``key_pattern`` where there is one."""
 
     item: "Shape"
+    key_pattern: str = ""
 
 
 class Series(Struct, frozen=True):
@@ -207,7 +208,10 @@ def _shape(annotation: Any, marks: list[Any]) -> Shape:
     if origin is Literal:
         return Choice(get_args(annotation))
     if origin is dict:
-        return Table(_item(get_args(annotation)[1]))
+        key, value = get_args(annotation)
+        _, key_marks = _unwrapped(key)
+        patterns = (m.pattern for m in key_marks if isinstance(m, Meta) and m.pattern)
+        return Table(_item(value), next(patterns, ""))
     if origin is tuple:
         return Series(_item(get_args(annotation)[0]), min_length)
     if annotation is bool:

@@ -1,6 +1,7 @@
 """Durations and sizes as people write them: ``500ms``, ``30s``, ``5m``, ``2h``; ``64KiB``."""
 
 import re
+from decimal import Decimal
 
 __all__ = ["format_duration", "format_size", "is_bare", "parse_duration", "parse_size"]
 
@@ -14,7 +15,7 @@ _BYTES = {
     "MB": 1000**2,
     "GB": 1000**3,
 }
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?) ?(ms|s|m|h)", re.ASCII)
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,30})?) ?(ms|s|m|h)", re.ASCII)
 _SIZE = re.compile(r"(\d{1,12}) ?([KMG]i?B|B)", re.ASCII)
 _BARE = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 
@@ -40,7 +41,7 @@ def format_duration(seconds: float) -> str:
     milliseconds = round(seconds * 1000)
     if milliseconds * _SECONDS["ms"] == seconds:
         return f"{milliseconds}ms"
-    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
+    return f"{Decimal(repr(seconds)):f}s"
 
 
 def parse_size(text: str) -> int:
