@@ -15,6 +15,7 @@ from benchmarks.measures import Bench, Plan, Results, Starter
 from benchmarks.processes import Cores, choose_cores
 from benchmarks.promises import rows
 from benchmarks.report import as_json, as_text, wrong_answers
+from benchmarks.rivals import starters as rivals_to_start
 from benchmarks.targets import Target, nginx, standby, upstream
 from benchmarks.toolchain import build
 
@@ -27,6 +28,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench forward",
+        allow_abbrev=False,
         description="Measure what Standby costs a request, against direct calls and nginx in the "
         "same run, and how that stands against the promises. Everything stays on this machine.",
     )
@@ -40,6 +42,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--without", choices=["nginx", "standby"], action="append", help="leave this one out"
+    )
+    parser.add_argument(
+        "--with",
+        dest="rivals",
+        choices=["litellm", "portkey"],
+        action="append",
+        help="measure this gateway too; installs it into build/benchmarks (repeatable)",
     )
     parser.add_argument("--check", action="store_true", help="end with 1 when a `must` is missed")
     return parser.parse_args(arguments)
@@ -85,7 +94,9 @@ def measure(options: argparse.Namespace, plan: Plan, cores: Cores, folder: Path)
         if "throughput" in wanted:
             bench.measure_growth()
         if "start" in wanted and "standby" in starters:
-            bench.measure_start(targets[-1])
+            bench.measure_start(next(target for target in targets if target.name == "standby"))
+        for start in rivals_to_start(options.rivals or (), port, cores, folder):
+            bench.measure_rival(start)
         return bench.results
 
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ class Generator:
         ramp: float = 0.0,
         rate: float = 0.0,
         expect_bytes: int = 0,
+        headers: Sequence[str] = (),
         meter: Callable[[], float] | None = None,
     ) -> Load:
         """Load `address` and return what was measured.
@@ -96,12 +97,13 @@ class Generator:
             ramp: seconds over which the first requests are spread, before the warm-up counts.
             rate: requests a second to offer; 0: each connection asks as soon as it has its answer.
             expect_bytes: length of a right answer's body; 0: any.
+            headers: further headers of the request, as `name: value`.
             meter: read as the window opens and closes; the difference is `Load.cpu`.
 
         Raises:
             BenchError: the generator failed.
         """
-        command = self._command(address, kind, connections, expect_bytes)
+        command = self._command(address, kind, connections, expect_bytes, headers)
         command += ["--seconds", f"{seconds}", "--warmup", f"{warmup}", "--ramp", f"{ramp}"]
         if rate:
             command += ["--rate", f"{rate:.1f}"]
@@ -148,9 +150,16 @@ class Generator:
         if found.get("errors") != {} or found["completed"] != connections:
             raise BenchError(f"held connections went wrong: {found}")
 
-    def _command(self, address: str, kind: Kind, connections: int, expect_bytes: int) -> list[str]:
+    def _command(
+        self,
+        address: str,
+        kind: Kind,
+        connections: int,
+        expect_bytes: int,
+        headers: Sequence[str] = (),
+    ) -> list[str]:
         request = self._folder / f"{kind.model}.request"
-        request.write_bytes(kind.encode())
+        request.write_bytes(kind.encode(headers))
         command = [str(self._program), "--target", address, "--request", str(request)]
         command += ["--connections", str(connections), "--expect-bytes", str(expect_bytes)]
         command += ["--expect-events", str(kind.events)]

@@ -207,14 +207,26 @@ class Bench:
             for name, found in loads.items():
                 self.results.throughput.setdefault(name, {})[case.name] = summarise(found)
 
-    def _closed(self, case: Case, target: Target) -> Load:
+    def measure_rival(self, start: Starter) -> None:
+        """The main closed loop, JSON over 64 connections, on another gateway.
+
+        It runs only meanwhile: an idle one would still take some of the core from the others. Its
+        runs are at least 5 s long, for it answers few.
+        """
+        with start() as target:
+            self._say(f"{JSON_64.name}: {target.name}")
+            loads = [self._closed(JSON_64, target, at_least=5.0) for _ in range(self._plan.rounds)]
+        self.results.throughput[target.name] = {JSON_64.name: summarise(loads)}
+
+    def _closed(self, case: Case, target: Target, *, at_least: float = 0.0) -> Load:
         return self._generator.run(
             target.address_for(case.kind),
             case.kind,
             connections=case.connections,
-            seconds=self._plan.seconds,
+            seconds=max(self._plan.seconds, at_least),
             ramp=case.ramp,
-            expect_bytes=answer_size(self._direct, case.kind),
+            expect_bytes=0 if target.rewrites else answer_size(self._direct, case.kind),
+            headers=target.headers,
             meter=target.meter,
         )
 

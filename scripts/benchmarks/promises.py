@@ -11,10 +11,17 @@ YARDSTICK = "nginx"
 
 @dataclass(frozen=True)
 class Limit:
-    """One bound: the most that a figure may be, and the most of the yardstick's that it may be."""
+    """One bound on a figure.
+
+    Attributes:
+        value: the most that it may be.
+        ratio: the most that it may be as a multiple of the yardstick's.
+        at_least: `value` is the least that it may be instead.
+    """
 
     value: float
     ratio: float | None = None
+    at_least: bool = False
 
     def holds(self, value: float, ratio: float | None) -> bool:
         """Whether a figure keeps to the bound. The ratio is judged only when both are known."""
@@ -22,6 +29,8 @@ class Limit:
 
     def describe(self) -> str:
         """Say it as in "60, 3x"."""
+        if self.at_least:
+            return f"{self.value:g} or more"
         return f"{self.value:g}" + (f", {self.ratio:g}x" if self.ratio else "")
 
 
@@ -73,6 +82,11 @@ def rows(results: Results) -> Iterator[Row]:
     added = {name: results.added.get(name) for name in (PROGRAM, YARDSTICK)}
     memory = {name: results.memory.get(name) for name in (PROGRAM, YARDSTICK)}
 
+    def times(rival: str) -> float | None:
+        rates = [results.throughput.get(name, {}).get(JSON_64.name) for name in (PROGRAM, rival)]
+        mine, theirs = rates
+        return mine.rate / theirs.rate if mine and theirs else None
+
     def latency(name: str, *, median: bool) -> float | None:
         found = added[name]
         if found is None:
@@ -92,6 +106,14 @@ def rows(results: Results) -> Iterator[Row]:
         Limit(60, 3),
         Limit(33, 1.6),
     )
+    for rival, least, better in (("litellm", 150, 300), ("portkey", 30, 60)):
+        yield Row(
+            f"requests a second a core, times that of {rival}",
+            times(rival),
+            None,
+            Limit(least, at_least=True),
+            Limit(better, at_least=True),
+        )
     yield Row(
         "added latency at 30 % load, median (ms)",
         latency(PROGRAM, median=True),

@@ -110,11 +110,13 @@ def throughput_table(results: Results) -> str:
         "first byte p50 µs",
     )
     names = list(results.throughput)
-    cases = list(next(iter(results.throughput.values()), {}))
+    cases = list(next(iter(results.throughput.values()), {}))  # of direct: all of them
     lines = []
     for case in cases:
         for name in names:
-            found = results.throughput[name][case]
+            found = results.throughput[name].get(case)
+            if found is None:
+                continue
             lines.append(
                 (
                     case,

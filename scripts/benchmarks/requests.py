@@ -1,6 +1,7 @@
 """The requests that are measured: what an SDK sends, byte for byte, and what must come back."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 REQUEST_BODY = 4096
@@ -22,8 +23,8 @@ class Kind:
     stream: bool
     events: int
 
-    def encode(self) -> bytes:
-        """Return the whole HTTP request."""
+    def encode(self, headers: Sequence[str] = ()) -> bytes:
+        """Return the whole HTTP request, with these headers besides an SDK's own."""
         body = self.body()
         head = (
             "POST /v1/chat/completions HTTP/1.1",
@@ -42,6 +43,7 @@ class Kind:
             "x-stainless-retry-count: 0",
             "x-stainless-read-timeout: 600",
             f"Content-Length: {len(body)}",
+            *headers,
         )
         return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
 

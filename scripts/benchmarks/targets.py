@@ -10,16 +10,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.errors import BenchError
 from benchmarks.processes import Cores, cpu_seconds, pinned, resident_mib, running, tail
-from benchmarks.requests import KINDS, Kind
+from benchmarks.requests import JSON, KINDS, Kind
 
 READY_WITHIN = 20.0
 """Seconds that a program has to answer its first request."""
+
+MOST_CONNECTIONS = 2000
+"""Connections to the upstream that Standby may open: more than any measurement holds."""
 
 NGINX_CONFIG = """\
 {user}worker_processes 1;
@@ -68,6 +71,8 @@ class Target:
         pid: the process whose CPU and memory count; None: nothing is between client and upstream.
         socket: path of the Unix socket, or None.
         stream_address: where streams are asked for, when that is another address.
+        headers: what its requests need besides an SDK's own headers.
+        rewrites: whether it writes answers anew, so that their length is its own.
     """
 
     name: str
@@ -75,6 +80,8 @@ class Target:
     pid: int | None
     socket: Path | None = None
     stream_address: str | None = None
+    headers: tuple[str, ...] = ()
+    rewrites: bool = False
 
     def address_for(self, kind: Kind) -> str:
         """Return the address that a kind of request goes to."""
@@ -95,7 +102,7 @@ class Target:
 class UnixConnection(http.client.HTTPConnection):
     """An HTTP client connection to a Unix socket."""
 
-    def __init__(self, path: Path, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
 
@@ -103,42 +110,57 @@ class UnixConnection(http.client.HTTPConnection):
         """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        self.sock.connect(self._path)
 
 
-def wait_until_ready(path: Path, process: subprocess.Popen[str], log: Path) -> None:
-    """Wait until one real request through the socket is answered with 200.
+def connect(address: str, timeout: float) -> http.client.HTTPConnection:
+    """Return an HTTP client connection to `unix:/path` or `tcp:host:port`, not connected yet."""
+    if address.startswith("unix:"):
+        return UnixConnection(address.removeprefix("unix:"), timeout)
+    host, _, port = address.removeprefix("tcp:").rpartition(":")
+    return http.client.HTTPConnection(host, int(port), timeout=timeout)
+
+
+def wait_until_ready(
+    address: str,
+    process: subprocess.Popen[str],
+    log: Path,
+    *,
+    headers: Sequence[str] = (),
+    patience: float = READY_WITHIN,
+) -> None:
+    """Wait until one real request to the program is answered with 200.
 
     Raises:
-        BenchError: the program ended, or gave no such answer within 20 s.
+        BenchError: the program ended, or gave no such answer within `patience` seconds.
     """
-    body = json.dumps({"model": KINDS[0].model, "messages": [{"role": "user", "content": "hi"}]})
-    deadline = time.monotonic() + READY_WITHIN
+    body = json.dumps({"model": JSON.model, "messages": [{"role": "user", "content": "hi"}]})
+    fields = dict(header.split(": ", maxsplit=1) for header in headers)
+    fields |= {"Content-Type": "application/json", "Authorization": "Bearer bench"}
+    deadline = time.monotonic() + patience
     last = "it never listened"
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise BenchError(f"{path.name}: the program ended at once:\n{tail(log)}")
-        connection = UnixConnection(path, timeout=5)
+            raise BenchError(f"{log.stem} ended at once:\n{tail(log)}")
+        connection = connect(address, timeout=5)
         try:
-            headers = {"Content-Type": "application/json"}
-            connection.request("POST", "/v1/chat/completions", body, headers)
+            connection.request("POST", "/v1/chat/completions", body, fields)
             answer = connection.getresponse()
             text = answer.read(500).decode(errors="replace")
             if answer.status == http.HTTPStatus.OK:
                 return
             last = f"it answered {answer.status}: {text}"
-        except OSError as failure:
+        except (OSError, http.client.HTTPException) as failure:
             last = str(failure)
         finally:
             connection.close()
         time.sleep(0.05)
-    raise BenchError(f"{path.name}: not ready after {READY_WITHIN:.0f} s: {last}\n{tail(log)}")
+    raise BenchError(f"{log.stem} was not ready after {patience:.0f} s: {last}\n{tail(log)}")
 
 
 def answer_size(direct: Target, kind: Kind) -> int:
     """Ask the upstream itself once; return how many bytes the body of a right answer has."""
-    host, _, port = direct.address.removeprefix("tcp:").rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    connection = connect(direct.address, timeout=30)
     try:
         connection.request("POST", "/v1/chat/completions", kind.body())
         return len(connection.getresponse().read())
@@ -203,7 +225,7 @@ def nginx(port: int, cores: Cores, folder: Path) -> Iterator[Target]:
     command = [program, "-e", str(log), "-p", str(folder), "-c", str(configuration)]
     path = folder / "nginx.sock"
     with running(pinned(cores.program, command), log=log) as process:
-        wait_until_ready(path, process, log)
+        wait_until_ready(f"unix:{path}", process, log)
         streams = f"unix:{folder}/nginx-streams.sock"
         yield Target("nginx", f"unix:{path}", process.pid, path, stream_address=streams)
 
@@ -211,13 +233,15 @@ def nginx(port: int, cores: Cores, folder: Path) -> Iterator[Target]:
 def standby_configuration(port: int) -> str:
     """Return a configuration with two providers on the upstream and a failover group per model.
 
-    Everything else stands as in the defaults: breakers, retries, telemetry, failover are on.
+    All else stands as in the defaults: breakers, retries, telemetry and failover are on. Only the
+    bound on connections to a provider is raised, so that a thousand streams can be held.
     """
     provider = {
         "kind": "openai",
         "base_url": f"http://127.0.0.1:{port}/v1",
         "api_key": "bench-key",
         "models": ["bench-*"],
+        "max_connections": MOST_CONNECTIONS,
     }
     groups = {
         kind.model: {
@@ -257,5 +281,5 @@ def standby(port: int, cores: Cores, folder: Path) -> Iterator[Target]:
     command = [str(standby_command()), "up", "--config", str(configuration), "--socket", str(path)]
     environment = standby_environment(folder)
     with running(pinned(cores.program, command), log=log, environment=environment) as process:
-        wait_until_ready(path, process, log)
+        wait_until_ready(f"unix:{path}", process, log)
         yield Target("standby", f"unix:{path}", process.pid, path)

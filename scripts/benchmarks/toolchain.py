@@ -12,6 +12,9 @@ from pathlib import Path
 from benchmarks.errors import BenchError
 
 SOURCES = Path(__file__).resolve().parent / "native"
+BUILD = SOURCES.parent.parent.parent / "build" / "benchmarks"
+"""What a benchmark compiles or installs for itself."""
+
 FLAGS = ("-O2", "-Wall", "-Wextra")
 
 
@@ -22,11 +25,10 @@ def build(name: str) -> Path:
         raise BenchError("a C compiler is needed for the load generator: apt-get install gcc")
     text = b"".join((SOURCES / part).read_bytes() for part in ("common.h", f"{name}.c"))
     digest = hashlib.sha256(text + " ".join(FLAGS).encode()).hexdigest()[:16]
-    folder = SOURCES.parent.parent.parent / "build" / "benchmarks"
-    program = folder / f"{name}-{digest}"
+    program = BUILD / f"{name}-{digest}"
     if not program.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f"{name}-{digest}.{os.getpid()}"
+        BUILD.mkdir(parents=True, exist_ok=True)
+        unfinished = BUILD / f"{name}-{digest}.{os.getpid()}"
         command = [compiler, *FLAGS, "-o", str(unfinished), str(SOURCES / f"{name}.c")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode != 0:
