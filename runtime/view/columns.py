@@ -18,13 +18,13 @@ __all__ = ["Columns"]
 
 _GAP = "  "
 _MOST_BAR = 10
-_NARROW, _MIDDLE, _WIDE = 80, 120, 160
+_NARROWEST, _NARROW, _MIDDLE, _WIDE = 40, 80, 120, 160
 
 
 class Columns:
     """The columns for one width.
 
-    Under 80 characters: name, uptime, restarts. From 80: mailbox and facts. From 120: the mailbox
+    Under 40 characters: the name alone. Under 80: name, uptime, restarts. From 80: mailbox and facts. From 120: the mailbox
     with peak and limit, messages handled, the last exit. From 160: messages a second.
 
     Args:
@@ -38,7 +38,7 @@ class Columns:
         self._narrow = width < _NARROW
         self._full_mailbox = width >= _MIDDLE
         self._rate = width >= _WIDE
-        widths = {"uptime": 7, "restarts": 8}
+        widths = {"uptime": 7, "restarts": 8} if width >= _NARROWEST else {}
         if not self._narrow:
             widths["mailbox"] = 15 if self._full_mailbox else 7
         if self._full_mailbox:

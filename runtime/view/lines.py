@@ -6,8 +6,6 @@ how wide a terminal is; callers cut what does not fit.
 
 from __future__ import annotations
 
-from runtime.view.wording import bounded
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -61,7 +59,7 @@ def cropped(line: Line, width: int, *, ellipsis: str = "…") -> Line:
     room = width - len(ellipsis)
     for text, style in line:
         if len(text) > room:
-            kept.append((bounded(text, room + len(ellipsis), ellipsis=ellipsis), style))
+            kept.append((text[: max(0, room)] + ellipsis[: max(0, width)], style))
             break
         kept.append((text, style))
         room -= len(text)
