@@ -34,6 +34,8 @@ class _Top:
         """The root has ended: if nobody asked it to, the body of ``open_system`` ends too."""
         del process
         child.owned = None
+        child.system.release(child)
+        child.system.detach()
         if not self.asked:
             self.down = reason
             self.body.cancel(reason=f"the root supervisor {child.name!r} has ended")

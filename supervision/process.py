@@ -113,8 +113,13 @@ class Child:
 
     def bind_late(self, ref: Ref) -> None:
         """Tell a reference made after the start what it refers to."""
-        if self.process is not None and self.process.accepting:
-            ref.bind(self.process, self.incarnation)
+        process = self.process
+        if process is not None and process.accepting:
+            ref.bind(process, self.incarnation)
+        elif process is not None:
+            ref.note_down(process.exit_reason, self.incarnation)
+        else:
+            ref.note_down(self.last_exit or "noproc", self.incarnation)
 
     def node(self) -> TreeNode:
         """This child in the picture of the tree."""
@@ -358,6 +363,7 @@ class Process(Node, ABC):
         """Take no more messages under the name."""
         if self.accepting:
             self.accepting = False
+            self.exit_reason = reason
             if self.child.ref is not None:
                 self.child.ref.unbind(self, reason)
 

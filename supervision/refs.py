@@ -222,6 +222,12 @@ class Ref:
             self._recipient = None
             self._reason = reason
 
+    def note_down(self, reason: Reason, incarnation: int) -> None:
+        """Something of that name exists but takes no messages; called by the machinery only."""
+        self._reason = reason
+        self._gone = False
+        self.incarnation = incarnation
+
     def forget(self) -> None:
         """The name is free again; called by the machinery only."""
         self._gone = True

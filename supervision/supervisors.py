@@ -60,6 +60,8 @@ class StaticSupervisor(SupervisorProcess):
         if child.owned is not notice.process:
             return  # stopped meanwhile, or its start was its end
         child.owned = None
+        if self.child.system.interrupted is not None:
+            return  # Ctrl-C: everything is about to stop
         restart = child.spec.restart
         if restart == "permanent" or not is_orderly(reason):
             child.report("supervisor", "child_terminated", describe_reason(reason))
