@@ -24,8 +24,9 @@ _NARROWEST, _NARROW, _MIDDLE, _WIDE = 40, 80, 120, 160
 class Columns:
     """The columns for one width.
 
-    Under 40 characters: the name alone. Under 80: name, uptime, restarts. From 80: mailbox and facts. From 120: the mailbox
-    with peak and limit, messages handled, the last exit. From 160: messages a second.
+    Under 40 characters: the name alone. From there uptime and restarts too. From 80: mailbox and
+    facts. From 120: the mailbox with peak and limit, messages handled, the last exit. From 160:
+    messages a second.
 
     Args:
         width: Characters in a line.
