@@ -20,6 +20,7 @@ FailureKind = Literal[
     "broken_stream",
     "queue_full",
     "provider_down",
+    "circuit_open",
     "not_configured",
 ]
 """The kinds of failure.
@@ -39,6 +40,7 @@ FailureKind = Literal[
 - ``broken_stream``: a stream that broke, or ended without its finish marker, after tokens came.
 - ``queue_full``: too many requests already wait for this provider here.
 - ``provider_down``: the provider's own task ended, or is not running.
+- ``circuit_open``: the provider's breaker lets nothing pass; it was not asked.
 - ``not_configured``: the provider lacks something it needs, a key for instance.
 """
 

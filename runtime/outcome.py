@@ -7,7 +7,7 @@ import msgspec
 from providers.failures import FailureKind
 from providers.wire import Usage
 
-__all__ = ["Attempt", "AttemptKind", "Finished"]
+__all__ = ["Attempt", "AttemptKind", "CircuitChanged", "Finished"]
 
 AttemptKind = Literal["ok", "cancelled"] | FailureKind
 """How an attempt ended: well, because the asker left or another provider won, or by a failure."""
@@ -79,3 +79,21 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     first_token: float | None
     usage: Usage | None
     stream: bool
+
+
+class CircuitChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A provider's breaker, or the watch over its account, has gone into another state.
+
+    Attributes:
+        provider: The provider.
+        watch: ``circuit`` for the breaker itself, ``account`` for key, permission and credit.
+        before: The state it left.
+        after: The state it is in.
+        at: When that state began, on the clock of ``trio.current_time``.
+    """
+
+    provider: str
+    watch: Literal["circuit", "account"]
+    before: str
+    after: str
+    at: float

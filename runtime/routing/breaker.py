@@ -110,7 +110,8 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
         minimum_calls: Calls in the window before the share counts.
         window: Seconds looked back, in buckets of one second.
         recovery_timeout: Seconds it stays open the first time (jittered: half to whole).
-        max_recovery_timeout: Seconds it stays open at most, however often it has reopened.
+        max_recovery_timeout: Seconds it stays open at most, however often it has reopened; one
+            that is less than ``recovery_timeout`` holds from the first time on.
         half_open_limit: Probes at one time, and how many outcomes decide.
         probe_timeout: Seconds after which a probe's permit counts as lost.
         account_recheck: Seconds a provider is set aside the first time its account is refused.
@@ -137,17 +138,16 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.failure_rate <= 1:
             raise ValueError(f"failure_rate must be above 0 and at most 1, not {self.failure_rate}")
-        for name in ("window", "recovery_timeout", "probe_timeout", "account_recheck"):
+        for name in (
+            "window",
+            "recovery_timeout",
+            "max_recovery_timeout",
+            "probe_timeout",
+            "account_recheck",
+            "max_account_recheck",
+        ):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be more than 0 seconds, not {getattr(self, name)}")
-        for name, least in (
-            ("max_recovery_timeout", self.recovery_timeout),
-            ("max_account_recheck", self.account_recheck),
-        ):
-            if not least <= getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"{name} must be at least {least:g} seconds, not {getattr(self, name)}"
-                )
 
     def for_account(self) -> "BreakerSettings":
         """Return the settings of the circuit that watches the account: one refusal opens it."""

@@ -108,7 +108,7 @@ class RetryBudget:
 
     def _left(self) -> float:
         requests, retries = self._balance
-        # A thousandth of a millionth forgives the share its binary fraction (a fifth of five is one).
+        # A billionth forgives the share its binary fraction: a fifth of five is one.
         return self._floor + self._ratio * requests - retries + 1e-9
 
     def _advance(self, now: float) -> int:

@@ -71,9 +71,10 @@ VERDICTS: Final[Mapping[FailureKind, Verdict]] = MappingProxyType(
         "client_error": _verdict("ignored", 400, following=False),
         "content_filter": _verdict("ignored", 400, following=False),
         "broken_stream": _verdict("failure", 502, following=False),
-        # These three are about this daemon, not about the upstream.
+        # The rest is about this daemon, not about the upstream.
         "queue_full": _verdict("none", 503),
         "provider_down": _verdict("none", 503, same=True),
+        "circuit_open": _verdict("none", 503),
         "not_configured": _verdict("none", 503),
     }
 )
