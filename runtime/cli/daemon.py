@@ -82,7 +82,8 @@ def _print_summary(config: Config, file: Path, socket: str) -> None:
         state = "" if provider.configured else f"   not configured: {provider.missing}"
         print(f"provider   {name} ({provider.kind}){state}")
     for name, group in config.groups.items():
-        print(f"group      {name} ({group.strategy}, {len(group.members)} members)")
+        many = len(group.members)
+        print(f"group      {name} ({group.strategy}, {many} member{'' if many == 1 else 's'})")
     for name in config.models:
         print(f"model      {name}")
 

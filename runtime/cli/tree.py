@@ -105,7 +105,10 @@ def _live(options: argparse.Namespace, socket: str) -> int:
 
         def kill(name: str) -> str:
             try:
-                answer = daemon.request("POST", f"/supervision/{quote(name)}/kill")
+                # On a connection of its own: the kept one may have been closed while paused, and
+                # a kill is not sent twice.
+                with Daemon(socket, timeout=_LIVE_TIMEOUT) as asked:
+                    answer = asked.request("POST", f"/supervision/{quote(name)}/kill")
             except DaemonError as error:
                 raise Trouble(str(error)) from None
             if answer.status != 200:

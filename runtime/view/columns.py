@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Columns"]
 
 _GAP = "  "
-_MOST_BAR = 10
+_MOST_BAR = 5
 _NARROWEST, _NARROW, _MIDDLE, _WIDE = 40, 80, 120, 160
 
 
@@ -194,7 +194,8 @@ def _supervisor(row: Row, glyphs: Glyphs) -> list[Line]:
     filled = cells if used >= most else used * cells // most
     if used and not filled:
         filled = min(1, cells)
-    style = "bad" if used >= most > 0 else "warn" if used and used >= most - 1 else "good"
+    near = used > 0 and (used >= most - 1 or used * 2 >= most)
+    style = "bad" if used >= most > 0 else "warn" if near else "good"
     bar: Line = [
         (glyphs.full * filled, style),
         (glyphs.empty * (cells - filled), "dim"),
