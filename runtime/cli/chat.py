@@ -6,6 +6,7 @@ nothing else; who served it, and what went wrong, go to stderr.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -33,7 +34,8 @@ class _Reply:
     def __init__(self, headers: dict[str, str]) -> None:
         self.text: list[str] = []
         self.provider = headers.get("x-standby-provider", "")
-        self.attempts = int(headers.get("x-standby-attempts", "0") or 0)
+        attempts = headers.get("x-standby-attempts", "")
+        self.attempts = int(attempts) if attempts.isdecimal() else 0
         self.request_id = headers.get("x-request-id", "")
         self.model = ""
         self.finish_reason: str | None = None
@@ -120,6 +122,8 @@ def _question(text: str | None) -> str | None:
         complain('nothing to ask; try: standby chat "Hello", or pipe a text in')
         return None
     if text is None or text == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")
         text = sys.stdin.read(_MOST_INPUT + 1)
         if len(text) > _MOST_INPUT:
             complain(f"the text on stdin is longer than {_MOST_INPUT} characters")

@@ -416,7 +416,9 @@ class _Connection:
 
 
 def _request_bytes(method: str, path: str, body: object) -> bytes:
-    content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+    content = (
+        b"" if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+    )
     head = f"{method} {path} HTTP/1.1\r\nhost: standby\r\naccept: */*\r\n"
     if body is not None or method != "GET":
         head += f"content-type: application/json\r\ncontent-length: {len(content)}\r\n"

@@ -61,7 +61,7 @@ def _once(options: argparse.Namespace, socket: str) -> int:
         show(
             render(
                 snapshot,
-                options.width or width(),
+                max(20, options.width or width()),
                 ascii_only=_ascii_only(options),
                 faults_only=options.faults,
                 source=socket,
