@@ -1,0 +1,271 @@
+"""Reading a request as strictly as a real upstream does, in either dialect."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from providers.wire import Dialect, WireError
+
+__all__ = ["Ask", "Tool", "read_ask"]
+
+_OPENAI_ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
+_ANTHROPIC_ROLES = frozenset({"user", "assistant", "system"})
+_MAX_CHOICES = 8
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A tool the model may call: its name and the JSON schema of its arguments."""
+
+    name: str
+    schema: Mapping[str, Any]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request asks for.
+
+    Attributes:
+        model: The model's name, with its fault suffix.
+        stream: Whether events are wanted.
+        include_usage: Whether an OpenAI stream is to end with the usage.
+        last_text: The text of the last message when it is the user's own, else nothing.
+        max_tokens: Tokens of the answer at most; None for no limit.
+        stop: Texts that end the answer.
+        choices: How many answers are wanted.
+        tools: The tools at hand; none when the request forbids their use.
+        tool_choice: ``auto``, ``required``, or the name of the tool to call.
+        parallel_tools: Whether several may be called at once.
+        input_tokens: Tokens of the prompt.
+        fingerprint: What the answer is a function of: all that bears on its content.
+    """
+
+    model: str
+    stream: bool
+    include_usage: bool
+    last_text: str
+    max_tokens: int | None
+    stop: tuple[str, ...]
+    choices: int
+    tools: tuple[Tool, ...]
+    tool_choice: str
+    parallel_tools: bool
+    input_tokens: int
+    fingerprint: bytes
+
+
+def read_ask(dialect: Dialect, body: bytes, *, counting: bool = False) -> Ask:
+    """Read a request.
+
+    Args:
+        dialect: Its dialect.
+        body: Its body.
+        counting: Whether only its tokens are to be counted, for which ``max_tokens`` is not needed.
+
+    Raises:
+        WireError: A real upstream would refuse it; says what and where.
+    """
+    peek = dialect.peek_request(body)
+    request = msgspec.json.decode(body)
+    if dialect.name == "openai":
+        return _read_openai(request, peek.model, stream=peek.stream)
+    return _read_anthropic(request, peek.model, stream=peek.stream, counting=counting)
+
+
+def _read_openai(request: Mapping[str, Any], model: str, *, stream: bool) -> Ask:
+    messages = _messages(request, _OPENAI_ROLES)
+    options = request.get("stream_options")
+    if options is not None and not stream:
+        raise _wrong("stream_options", "it is only allowed when stream is true")
+    if options is not None and not isinstance(options, dict):
+        raise _wrong("stream_options", "an object is expected")
+    _number(request, "temperature", 0, 2)
+    _number(request, "top_p", 0, 1)
+    limit = _integer(request, "max_completion_tokens", 1)
+    older = _integer(request, "max_tokens", 1)
+    if limit is not None and older is not None:
+        raise _wrong("max_tokens", "it cannot be given together with max_completion_tokens")
+    choices = _integer(request, "n", 1) or 1
+    if choices > _MAX_CHOICES:
+        raise _wrong("n", f"at most {_MAX_CHOICES} is allowed")
+    tools = tuple(
+        _tool(entry.get("function"), "parameters", f"tools[{i}].function")
+        for i, entry in enumerate(_objects(request, "tools"))
+        if entry.get("type") == "function"
+    )
+    choice = request.get("tool_choice")
+    if isinstance(choice, dict):
+        function = choice.get("function")
+        choice = function.get("name") if isinstance(function, dict) else None
+    tool_choice = _tool_choice(choice, tools)
+    return Ask(
+        model=model,
+        stream=stream,
+        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+        last_text=_last_text(messages),
+        max_tokens=limit if limit is not None else older,
+        stop=_stops(request, "stop"),
+        choices=choices,
+        tools=() if tool_choice == "none" else tools,
+        tool_choice=tool_choice,
+        parallel_tools=request.get("parallel_tool_calls") is not False,
+        input_tokens=_tokens(messages, request.get("tools")),
+        fingerprint=_fingerprint(messages, request.get("tools"), request.get("seed")),
+    )
+
+
+def _read_anthropic(request: Mapping[str, Any], model: str, *, stream: bool, counting: bool) -> Ask:
+    limit = _integer(request, "max_tokens", 0)
+    if limit is None and not counting:
+        raise WireError(
+            "max_tokens: Field required", param="max_tokens", code="missing_required_parameter"
+        )
+    messages = _messages(request, _ANTHROPIC_ROLES)
+    if messages[0]["role"] == "assistant":
+        raise _wrong("messages[0].role", "the first message must be the user's")
+    _number(request, "temperature", 0, 1)
+    system = request.get("system")
+    if system is not None and not isinstance(system, str | list):
+        raise _wrong("system", "a string or an array of blocks is expected")
+    tools = tuple(
+        _tool(entry, "input_schema", f"tools[{i}]")
+        for i, entry in enumerate(_objects(request, "tools"))
+        if entry.get("type") in {None, "custom"}
+    )
+    given = request.get("tool_choice")
+    parallel = True
+    choice: Any = None
+    if isinstance(given, dict):
+        kind = given.get("type")
+        choice = given.get("name") if kind == "tool" else "required" if kind == "any" else kind
+        parallel = given.get("disable_parallel_tool_use") is not True
+    tool_choice = _tool_choice(choice, tools)
+    return Ask(
+        model=model,
+        stream=stream,
+        include_usage=True,
+        last_text=_last_text(messages),
+        max_tokens=limit,
+        stop=_stops(request, "stop_sequences"),
+        choices=1,
+        tools=() if tool_choice == "none" else tools,
+        tool_choice=tool_choice,
+        parallel_tools=parallel,
+        input_tokens=_tokens([*messages, {"content": system}], request.get("tools")),
+        fingerprint=_fingerprint(messages, request.get("tools"), system),
+    )
+
+
+def _wrong(param: str, message: str) -> WireError:
+    return WireError(f"{param}: {message}", param=param, code="invalid_value")
+
+
+def _messages(request: Mapping[str, Any], roles: frozenset[str]) -> list[dict[str, Any]]:
+    messages = request["messages"]
+    if not messages:
+        raise _wrong("messages", "at least one message is expected")
+    for i, message in enumerate(messages):
+        where = f"messages[{i}]"
+        if not isinstance(message, dict):
+            raise _wrong(where, "an object is expected")
+        role = message.get("role")
+        if role not in roles:
+            raise _wrong(f"{where}.role", f"one of {', '.join(sorted(roles))} is expected")
+        content = message.get("content")
+        if role == "assistant" and content is None and message.get("tool_calls"):
+            continue
+        if role == "tool" and not isinstance(message.get("tool_call_id"), str):
+            raise _wrong(f"{where}.tool_call_id", "the id of a tool call is expected")
+        if isinstance(content, list):
+            for j, part in enumerate(content):
+                if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+                    raise _wrong(f"{where}.content[{j}]", "an object with a type is expected")
+        elif not isinstance(content, str):
+            raise _wrong(f"{where}.content", "a string or an array of parts is expected")
+    checked: list[dict[str, Any]] = messages
+    return checked
+
+
+def _objects(request: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    found = request.get(name)
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise _wrong(name, "an array of objects is expected")
+    return found
+
+
+def _tool(entry: object, schema_name: str, where: str) -> Tool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"]:
+        raise _wrong(f"{where}.name", "the name of a tool is expected")
+    schema = entry.get(schema_name, {})
+    if not isinstance(schema, dict):
+        raise _wrong(f"{where}.{schema_name}", "a JSON schema is expected")
+    return Tool(entry["name"], schema)
+
+
+def _tool_choice(choice: object, tools: Sequence[Tool]) -> str:
+    if choice is None or choice == "auto":
+        return "auto"
+    if choice in {"none", "required"}:
+        if not tools and choice == "required":
+            raise _wrong("tool_choice", "a tool is required, but the request has no tools")
+        return str(choice)
+    if isinstance(choice, str) and any(tool.name == choice for tool in tools):
+        return choice
+    raise _wrong("tool_choice", "it names a tool that the request does not have")
+
+
+def _integer(request: Mapping[str, Any], name: str, least: int) -> int | None:
+    value = request.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise _wrong(name, f"a whole number from {least} is expected")
+    return value
+
+
+def _number(request: Mapping[str, Any], name: str, least: float, most: float) -> None:
+    value = request.get(name)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise _wrong(name, f"a number from {least:g} to {most:g} is expected")
+
+
+def _stops(request: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = request.get(name)
+    stops = [value] if isinstance(value, str) else value or []
+    if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
+        raise _wrong(name, "an array of texts that are not empty is expected")
+    return tuple(stops)
+
+
+def _texts(content: object) -> list[str]:
+    """Return the texts in a message's content, or in a system prompt."""
+    if isinstance(content, str):
+        return [content]
+    if not isinstance(content, list):
+        return []
+    return [part["text"] for part in content if isinstance(part.get("text"), str)]
+
+
+def _last_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    last = messages[-1]
+    if last["role"] != "user":
+        return ""
+    content = last.get("content")
+    if isinstance(content, list) and any(part.get("type") == "tool_result" for part in content):
+        return ""
+    return "\n".join(_texts(content))
+
+
+def _tokens(messages: Sequence[Mapping[str, Any]], tools: object) -> int:
+    """Count tokens as simply as one can: four characters are one, a message costs three more."""
+    characters = sum(len(text) for one in messages for text in _texts(one.get("content")))
+    if tools:
+        characters += len(msgspec.json.encode(tools))
+    return max(1, characters // 4 + 3 * len(messages))
+
+
+def _fingerprint(*parts: object) -> bytes:
+    return msgspec.json.encode(parts, order="deterministic")
