@@ -1,12 +1,15 @@
 """Parts of the daemon are killed while they work; every request is answered all the same."""
 
+import http.client
+import socket
 import threading
 from collections.abc import Iterator
 
+import httpx2
 import openai
 import pytest
 
-from tests.support import clients
+from tests.support import clients, raw
 from tests.support.answers import PATHS, TEXT, WORDS, request_body
 from tests.support.clients import OPENAI_ASK
 from tests.support.configs import base_url, config, group, upstream
@@ -102,7 +105,7 @@ def test_a_provider_killed_before_its_answer_is_replaced_unseen(
     assert reply.headers["x-standby-provider"] == f"second-{dialect}"
     assert reply.headers["x-standby-attempts"] == "2"
     assert held.gone.wait(PATIENCE), "the connections of a killed provider are closed"
-    assert daemon.wait_health(f"first-{dialect}", alive=True)
+    daemon.wait_health(f"first-{dialect}", alive=True)
 
 
 def test_a_provider_killed_in_mid_stream_is_an_error_and_never_a_clean_end(
@@ -123,12 +126,17 @@ def test_a_provider_killed_in_mid_stream_is_an_error_and_never_a_clean_end(
 
 
 def _read_and_kill(
-    daemon: Daemon, stream: openai.Stream[openai.types.chat.ChatCompletionChunk], got: list[str]
+    daemon: Daemon,
+    stream: openai.Stream[openai.types.chat.ChatCompletionChunk],
+    got: list[str],
+    *,
+    name: str = "provider:first-openai",
+    after: int = 2,
 ) -> None:
     for chunk in stream:
         got += [choice.delta.content for choice in chunk.choices if choice.delta.content]
-        if len(got) == 2:
-            daemon.kill("provider:first-openai")
+        if len(got) == after:
+            daemon.kill(name)
 
 
 def _serves(daemon: Daemon) -> bool:
@@ -146,12 +154,14 @@ def _serves(daemon: Daemon) -> bool:
         "provider:second-openai",
         "poller",
         "deadlines",
+        "door:unix",
     ],
 )
 def test_whatever_is_killed_comes_back_and_requests_go_on(
     daemon: Daemon, upstreams: Upstreams, name: str
 ) -> None:
     before = daemon.nodes()
+    names = frozenset(found for found in before if not found.startswith("connection:"))
     assert before[name]["state"] == "running"
     # A provider that holds its answers would hide whether the path goes on.
     upstreams.first = LockStep()
@@ -162,14 +172,12 @@ def test_whatever_is_killed_comes_back_and_requests_go_on(
     reply = daemon.ask("POST", PATHS["openai"], body)
     assert reply.status == 200, reply.body
     assert text_of(reply, "openai", stream=True) == TEXT
-    after = daemon.wait_whole(frozenset(before))
-    assert after[name]["incarnation"] > before[name]["incarnation"]
+    daemon.wait_whole(names, said)
     assert daemon.ask("POST", PATHS["openai"], body).status == 200
 
 
 def test_the_tree_counts_restarts_and_says_why(daemon: Daemon) -> None:
-    daemon.kill("telemetry")
-    daemon.wait_whole(frozenset({"telemetry"}))
+    daemon.kill_and_wait("telemetry")
     shown = daemon.get("/supervision/tree")
     assert shown["schema"] == 1
     assert shown["pid"] == daemon.pid
@@ -177,3 +185,54 @@ def test_the_tree_counts_restarts_and_says_why(daemon: Daemon) -> None:
     assert telemetry["restarts"] >= 1
     assert "kill" in str(telemetry["last_exit"])
     assert any("telemetry" in str(event) for event in shown["events"])
+
+
+@pytest.mark.parametrize("name", ["connections", "doors"])
+def test_killed_connections_are_cut_honestly_and_new_ones_served(
+    daemon: Daemon, upstreams: Upstreams, name: str
+) -> None:
+    step = upstreams.first = LockStep()
+    daemon.wait_health("first-openai", alive=True)
+    step.allow()
+    got: list[str] = []
+    with clients.openai_client(daemon.socket) as client:
+        stream = client.chat.completions.create(model="openai", messages=OPENAI_ASK, stream=True)
+        with pytest.raises((openai.APIError, httpx2.TransportError)):
+            _read_and_kill(daemon, stream, got, name=name, after=1)
+    step.wait_gone()
+    assert step.gone.wait(PATIENCE), "what was done for the cut client is cancelled"
+    eventually(lambda: _answers(daemon), "new clients were served")
+    upstreams.first = LockStep()
+    upstreams.first.allow(100)
+    body = request_body("openai", "openai", stream=True)
+    reply = daemon.ask("POST", PATHS["openai"], body)
+    assert text_of(reply, "openai", stream=True) == TEXT
+
+
+def test_one_killed_connection_harms_no_other(daemon: Daemon, upstreams: Upstreams) -> None:
+    step = upstreams.first = LockStep()
+    step.allow()
+    asking = Asking(daemon, "anthropic", stream=True)
+    eventually(lambda: step.sent == 1, "the stream had begun")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as idle:
+        idle.settimeout(PATIENCE)
+        before = {name for name in daemon.nodes() if name.startswith("connection:")}
+        idle.connect(str(daemon.socket))
+        idle.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert raw.read(idle).status == 200
+        # The connection that asked for the tree is in it too, and gone again by the next look.
+        fresh = {name for name in daemon.nodes() if name.startswith("connection:")} - before
+        for name in fresh:
+            daemon.ask("POST", f"/supervision/{name}/kill")
+        assert idle.recv(1) == b"", "the killed connection is closed"
+    step.allow(len(WORDS))
+    reply = asking.reply()
+    assert reply.status == 200
+    assert text_of(reply, "anthropic", stream=True) == TEXT
+
+
+def _answers(daemon: Daemon) -> bool:
+    try:
+        return daemon.ask("GET", "/health").status == 200
+    except (OSError, http.client.HTTPException):
+        return False

@@ -90,8 +90,7 @@ def test_the_next_provider_gets_its_own_key_and_never_the_askers(
 
 def test_no_key_appears_in_anything_the_daemon_says(daemon: Daemon) -> None:
     daemon.ask("POST", PATHS["openai"], request_body("openai", "only-wrong"))
-    daemon.kill("provider:wrong")
-    daemon.wait_whole(frozenset({"provider:wrong"}))
+    daemon.kill_and_wait("provider:wrong")
     said = [
         daemon.ask("GET", target).body.decode()
         for target in (

@@ -286,15 +286,30 @@ class Daemon:
             rest.extend(node.get("children") or ())
         return found
 
-    def wait_whole(self, names: frozenset[str]) -> Mapping[str, Mapping[str, Any]]:
-        """Wait until every one of `names` is running again, and return the tree's nodes."""
+    def wait_whole(
+        self, names: frozenset[str], killed: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Wait until every one of `names` is running, and return the tree's nodes.
+
+        Given what `kill` returned, the killed one must be running in a later incarnation.
+        """
+        said = killed or {"killed": "", "incarnation": 0}
 
         def look() -> Mapping[str, Mapping[str, Any]] | None:
             nodes = self.nodes()
             running = {name for name, node in nodes.items() if node["state"] == "running"}
-            return nodes if names <= running else None
+            if said["killed"] in nodes:
+                again = nodes[said["killed"]]["incarnation"] > said["incarnation"]
+            else:
+                again = not said["killed"]
+            return nodes if names <= running and again else None
 
-        return eventually(look, f"all of {sorted(names)} were running") or {}
+        return eventually(look, f"all of {sorted(names)} were running after {killed}") or {}
+
+    def kill_and_wait(self, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """Kill a part and wait until it and everything else that was there runs again."""
+        names = frozenset(found for found in self.nodes() if not found.startswith("connection:"))
+        return self.wait_whole(names, self.kill(name))
 
     def wait_health(self, provider: str, **facts: object) -> Mapping[str, Any]:
         """Wait until /health/providers shows these facts of `provider`, and return its entry."""
