@@ -1,0 +1,26 @@
+"""What happened, counted: metrics, scores, and handlers for those who want to hear of events."""
+
+from runtime.telemetry.actor import Telemetry, TelemetryBoard
+from runtime.telemetry.handlers import (
+    ATTEMPT_STOP,
+    CIRCUIT_CHANGE,
+    HANDLER_FAILURE,
+    REQUEST_STOP,
+    HandlerExistsError,
+    TelemetryHandler,
+)
+from runtime.telemetry.metrics import Metrics, ProviderMetrics, TokenCounts
+
+__all__ = [
+    "ATTEMPT_STOP",
+    "CIRCUIT_CHANGE",
+    "HANDLER_FAILURE",
+    "REQUEST_STOP",
+    "HandlerExistsError",
+    "Metrics",
+    "ProviderMetrics",
+    "Telemetry",
+    "TelemetryBoard",
+    "TelemetryHandler",
+    "TokenCounts",
+]

@@ -1,0 +1,148 @@
+"""The telemetry actor: hears of everything, delays nothing, publishes a picture of the counts."""
+
+import math
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+import trio
+
+from runtime.outcome import Attempt, CircuitChanged, Finished
+from runtime.telemetry.aggregate import Aggregate
+from runtime.telemetry.handlers import (
+    ATTEMPT_STOP,
+    CIRCUIT_CHANGE,
+    REQUEST_STOP,
+    TelemetryHandler,
+)
+from runtime.telemetry.metrics import Metrics
+from supervision import Actor, Published, PublishedWriter
+
+__all__ = ["Telemetry", "TelemetryBoard"]
+
+_REFRESH: Final = 0.1
+"""Seconds between two pictures at least."""
+
+_HEAL: Final = 5.0
+"""Seconds between two pictures while only time changes the scores."""
+
+
+class TelemetryBoard:
+    """What telemetry publishes and keeps. Made outside the actor, so that it outlives its crashes.
+
+    Attributes:
+        metrics: The latest picture of all counts: at most a tenth of a second old.
+        handlers: Those who hear of events.
+        aggregate: The running counts; the actor's alone.
+    """
+
+    __slots__ = ("aggregate", "handlers", "metrics")
+
+    def __init__(self) -> None:
+        self.metrics: Published[Metrics] = Published(Metrics(), name="the metrics")
+        self.handlers = TelemetryHandler()
+        self.aggregate = Aggregate()
+
+
+class _Refresh(msgspec.Struct, frozen=True):
+    """It is time for a new picture: because of what was counted, or because time heals."""
+
+    healing: bool
+
+
+class Telemetry(Actor):
+    """Counts ``Attempt``, ``Finished`` and ``CircuitChanged`` casts.
+
+    A full mailbox drops the newest event and counts it; nobody waits for telemetry. The first
+    event after a quiet time is published at once, those that follow it a tenth of a second later.
+
+    Args:
+        board: Where it publishes; a new incarnation goes on with the counts that are there.
+    """
+
+    mailbox_limit = 10_000
+    overflow: Literal["reject", "drop"] = "drop"
+
+    def __init__(self, board: TelemetryBoard) -> None:
+        self._board = board
+        self._aggregate = board.aggregate
+        self._handlers = board.handlers
+        self._writer: PublishedWriter[Metrics] | None = None
+        self._published = -math.inf
+        self._waiting = False
+        self._healing = False
+
+    async def init(self) -> None:
+        """Publish what the incarnation before had counted."""
+        self._writer = self._board.metrics.writer(self.ref)
+        self._publish(trio.current_time())
+
+    async def handle_cast(self, message: Attempt | Finished | CircuitChanged) -> None:
+        """Count one event."""
+        now = trio.current_time()
+        kind = type(message)
+        if kind is Attempt:
+            assert isinstance(message, Attempt)
+            self._aggregate.attempt(message, now)
+            if self._handlers.wanted(ATTEMPT_STOP):
+                self._handlers.execute(ATTEMPT_STOP, _times(message), {"attempt": message})
+        elif kind is Finished:
+            assert isinstance(message, Finished)
+            self._aggregate.finished(message, now)
+            if self._handlers.wanted(REQUEST_STOP):
+                measurements = {**_times(message), "attempts": message.attempts}
+                self._handlers.execute(REQUEST_STOP, measurements, {"finished": message})
+        elif kind is CircuitChanged:
+            assert isinstance(message, CircuitChanged)
+            self._aggregate.circuit(message)
+            self._handlers.execute(CIRCUIT_CHANGE, {}, {"change": message})
+        else:
+            await super().handle_cast(message)
+        if not self._waiting:
+            self._refresh(now)
+
+    async def handle_info(self, message: object) -> None:
+        """Publish when it is time to."""
+        if isinstance(message, _Refresh):
+            if message.healing:
+                self._healing = False
+            else:
+                self._waiting = False
+            self._publish(trio.current_time())
+
+    def cleanup(self) -> None:
+        """Leave a true picture behind, however this incarnation ends."""
+        if self._writer is not None:
+            self._writer.set(self._aggregate.picture(self._published))
+
+    def describe(self) -> Mapping[str, object]:
+        """Return what the tree shows of telemetry."""
+        metrics = self._board.metrics.value
+        return {
+            "requests": metrics.total_requests,
+            "attempts": metrics.attempts,
+            "handlers": len(self._handlers.list_handlers()),
+        }
+
+    def _refresh(self, now: float) -> None:
+        """Publish now, or soon when it was done just now."""
+        due = self._published + _REFRESH
+        if now >= due:
+            self._publish(now)
+        else:
+            self._waiting = True
+            self.send_after(due - now, _Refresh(healing=False))
+
+    def _publish(self, now: float) -> None:
+        assert self._writer is not None
+        self._published = now
+        self._writer.set(self._aggregate.picture(now))
+        if not self._healing and self._aggregate.is_healing(now):
+            self._healing = True
+            self.send_after(_HEAL, _Refresh(healing=True))
+
+
+def _times(event: Attempt | Finished) -> dict[str, float]:
+    if event.first_token is None:
+        return {"duration": event.duration}
+    return {"duration": event.duration, "first_token": event.first_token}

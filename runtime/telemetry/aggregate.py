@@ -1,0 +1,249 @@
+"""Adding up what happened: plain counters, no clock, no task, no message."""
+
+from providers.wire import Usage
+from runtime.outcome import Attempt, CircuitChanged, Finished
+from runtime.routing.verdicts import SUFFERED
+from runtime.telemetry.histogram import RecentTimes
+from runtime.telemetry.metrics import Metrics, ProviderMetrics, TokenCounts
+from runtime.telemetry.score import HealthScore
+
+__all__ = ["Aggregate"]
+
+_HEALTHY = 0.9995
+"""A score from which on waiting longer shows no difference."""
+
+
+class _Tokens:
+    __slots__ = ("cache_read", "cache_write", "input", "output", "reasoning")
+
+    def __init__(self) -> None:
+        self.input = 0
+        self.output = 0
+        self.cache_read = 0
+        self.cache_write = 0
+        self.reasoning = 0
+
+    def add(self, usage: Usage) -> None:
+        self.input += usage.input_tokens
+        self.output += usage.output_tokens
+        self.cache_read += usage.cache_read_tokens
+        self.cache_write += usage.cache_write_tokens
+        self.reasoning += usage.reasoning_tokens
+
+    def picture(self) -> TokenCounts:
+        return TokenCounts(
+            input=self.input,
+            output=self.output,
+            cache_read=self.cache_read,
+            cache_write=self.cache_write,
+            reasoning=self.reasoning,
+        )
+
+
+class _Provider:
+    """The running counts of one provider."""
+
+    __slots__ = (
+        "cancelled",
+        "circuit_opened",
+        "duration",
+        "failed",
+        "failures",
+        "first_token",
+        "first_tokens",
+        "last_failure",
+        "score",
+        "set_aside",
+        "succeeded",
+        "times",
+        "tokens",
+    )
+
+    def __init__(self) -> None:
+        self.succeeded = 0
+        self.failed = 0
+        self.cancelled = 0
+        self.failures: dict[str, int] = {}
+        self.duration = 0.0
+        self.first_token = 0.0
+        self.first_tokens = 0
+        self.times = RecentTimes()
+        self.tokens = _Tokens()
+        self.score = HealthScore()
+        self.circuit_opened = 0
+        self.set_aside = 0
+        self.last_failure: str | None = None
+
+    def count(self, attempt: Attempt, now: float) -> None:
+        kind = attempt.kind
+        first_token = attempt.first_token
+        if first_token is not None:
+            self.first_token += first_token
+            self.first_tokens += 1
+            self.times.add(first_token, now)
+        if attempt.usage is not None:
+            self.tokens.add(attempt.usage)
+        if kind == "ok":
+            self.succeeded += 1
+            self.duration += attempt.duration
+            self.score.served(first_token, now)
+        elif kind == "cancelled":
+            self.cancelled += 1
+        else:
+            self.failures[kind] = self.failures.get(kind, 0) + 1
+            self.last_failure = kind
+            if kind in SUFFERED:
+                self.failed += 1
+                self.score.failed(now)
+
+    def picture(self, now: float) -> ProviderMetrics:
+        judged = self.succeeded + self.failed
+        refused = sum(self.failures.values()) - self.failed
+        median, p95 = self.times.quantiles(0.5, 0.95)
+        return ProviderMetrics(
+            requests=judged + self.cancelled + refused,
+            succeeded=self.succeeded,
+            failed=self.failed,
+            cancelled=self.cancelled,
+            failures=dict(self.failures),
+            success_rate=_share(self.succeeded, judged),
+            avg_response_time=_average(self.duration, self.succeeded),
+            avg_first_token=_average(self.first_token, self.first_tokens),
+            p50_first_token=_milliseconds(median),
+            p95_first_token=_milliseconds(p95),
+            tokens=self.tokens.picture(),
+            health_score=round(self.score.at(now), 4),
+            circuit_opened=self.circuit_opened,
+            set_aside=self.set_aside,
+            last_failure=self.last_failure,
+        )
+
+
+class Aggregate:
+    """The running counts of everything. Written by the telemetry actor alone."""
+
+    __slots__ = (
+        "_attempts",
+        "_cancelled",
+        "_duration",
+        "_failed",
+        "_failed_over",
+        "_providers",
+        "_refused",
+        "_streamed",
+        "_succeeded",
+        "_times",
+        "_tokens",
+    )
+
+    def __init__(self) -> None:
+        self._attempts = 0
+        self._succeeded = 0
+        self._failed = 0
+        self._refused = 0
+        self._cancelled = 0
+        self._streamed = 0
+        self._failed_over = 0
+        self._duration = 0.0
+        self._times = RecentTimes()
+        self._tokens = _Tokens()
+        self._providers: dict[str, _Provider] = {}
+
+    def attempt(self, attempt: Attempt, now: float) -> None:
+        """Count one attempt.
+
+        Args:
+            attempt: What came of it.
+            now: The present time.
+        """
+        self._attempts += 1
+        provider = self._providers.get(attempt.provider)
+        if provider is None:
+            provider = self._provider(attempt.provider)
+        provider.count(attempt, now)
+
+    def finished(self, finished: Finished, now: float) -> None:
+        """Count one request.
+
+        Args:
+            finished: What came of it.
+            now: The present time.
+        """
+        if finished.stream:
+            self._streamed += 1
+        if finished.usage is not None:
+            self._tokens.add(finished.usage)
+        if finished.first_token is not None:
+            self._times.add(finished.first_token, now)
+        if finished.ok:
+            self._succeeded += 1
+            self._duration += finished.duration
+            if finished.attempts > 1:
+                self._failed_over += 1
+        elif finished.cancelled:
+            self._cancelled += 1
+        elif 400 <= finished.status < 500 and finished.status not in {408, 429}:
+            self._refused += 1
+        else:
+            self._failed += 1
+
+    def circuit(self, change: CircuitChanged) -> None:
+        """Count one change of a circuit.
+
+        Args:
+            change: What changed.
+        """
+        if change.after == "open":
+            provider = self._provider(change.provider)
+            if change.watch == "account":
+                provider.set_aside += 1
+            else:
+                provider.circuit_opened += 1
+
+    def is_healing(self, now: float) -> bool:
+        """Tell whether a score will rise by time alone, so that a picture grows stale.
+
+        Args:
+            now: The present time.
+        """
+        return any(each.score.at(now) < _HEALTHY for each in self._providers.values())
+
+    def picture(self, now: float) -> Metrics:
+        """Return all counts as they stand.
+
+        Args:
+            now: The present time.
+        """
+        judged = self._succeeded + self._failed
+        median, p95 = self._times.quantiles(0.5, 0.95)
+        return Metrics(
+            total_requests=judged + self._refused + self._cancelled,
+            success_rate=_share(self._succeeded, judged),
+            avg_response_time=_average(self._duration, self._succeeded) or 0.0,
+            succeeded=self._succeeded,
+            failed=self._failed,
+            refused=self._refused,
+            cancelled=self._cancelled,
+            streamed=self._streamed,
+            failed_over=self._failed_over,
+            attempts=self._attempts,
+            p50_first_token=_milliseconds(median),
+            p95_first_token=_milliseconds(p95),
+            tokens=self._tokens.picture(),
+            providers={name: each.picture(now) for name, each in self._providers.items()},
+        )
+
+    def _provider(self, name: str) -> _Provider:
+        return self._providers.setdefault(name, _Provider())
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 6) if whole else 1.0
+
+
+def _average(seconds: float, count: int) -> float | None:
+    return _milliseconds(seconds / count) if count else None
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

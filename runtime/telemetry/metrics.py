@@ -1,0 +1,100 @@
+"""The published picture of all counts: made now and then, never changed, read as an attribute."""
+
+import msgspec
+
+__all__ = ["Metrics", "ProviderMetrics", "TokenCounts"]
+
+
+class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens as the upstreams counted them, added up.
+
+    Attributes:
+        input: Tokens of requests.
+        output: Tokens of answers.
+        cache_read: Those of the requests that were read from a provider's cache.
+        cache_write: Those of the requests that were written to one.
+        reasoning: Those of the answers that were spent on reasoning.
+    """
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+
+class ProviderMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider's counts.
+
+    Attributes:
+        requests: Attempts that have ended.
+        succeeded: Those that went well.
+        failed: Those the provider failed at.
+        cancelled: Those whose asker left.
+        failures: Every attempt that did not go well, by kind of failure; refusals of a request
+            for what it says are here, but not in ``failed``.
+        success_rate: ``succeeded`` of ``succeeded`` and ``failed``; 1 before there are any.
+        avg_response_time: Milliseconds of a successful attempt, on average.
+        avg_first_token: Milliseconds to the first token, on average over all.
+        p50_first_token: Milliseconds that half of the recent ones stayed within.
+        p95_first_token: Milliseconds that 95 % of the recent ones stayed within.
+        tokens: Tokens used.
+        health_score: 0 to 1; the formula is in ``runtime.telemetry.score``.
+        circuit_opened: How often its circuit breaker has opened.
+        set_aside: How often it has been set aside because of its account.
+        last_failure: The kind of the latest failure; None when there was none.
+    """
+
+    requests: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    failures: dict[str, int]
+    success_rate: float = 1.0
+    avg_response_time: float | None = None
+    avg_first_token: float | None = None
+    p50_first_token: float | None = None
+    p95_first_token: float | None = None
+    tokens: TokenCounts
+    health_score: float = 1.0
+    circuit_opened: int = 0
+    set_aside: int = 0
+    last_failure: str | None = None
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """All counts since the daemon's start.
+
+    Attributes:
+        total_requests: Requests that have ended.
+        success_rate: Share of them that got a complete answer, 0 to 1; left out of account are
+            those whose asker left and those refused for what they said (a 4xx but 408 and 429).
+            1 before there are any.
+        avg_response_time: Milliseconds until a successful request was over, on average.
+        succeeded: Requests that got a complete answer.
+        failed: Requests that got none and were not at fault.
+        refused: Requests refused for what they said.
+        cancelled: Requests whose asker left.
+        streamed: Requests that asked for a stream.
+        failed_over: Requests that were answered after more than one attempt.
+        attempts: Attempts at providers that have ended.
+        p50_first_token: Milliseconds from a request's arrival to its first token, recent median.
+        p95_first_token: The same, of which 95 % stayed within.
+        tokens: Tokens of all requests.
+        providers: The counts of each provider.
+    """
+
+    total_requests: int = 0
+    success_rate: float = 1.0
+    avg_response_time: float = 0.0
+    succeeded: int = 0
+    failed: int = 0
+    refused: int = 0
+    cancelled: int = 0
+    streamed: int = 0
+    failed_over: int = 0
+    attempts: int = 0
+    p50_first_token: float | None = None
+    p95_first_token: float | None = None
+    tokens: TokenCounts = TokenCounts()
+    providers: dict[str, ProviderMetrics] = {}
