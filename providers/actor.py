@@ -1,0 +1,245 @@
+"""The long-lived task of one provider: it owns the upstream connections and admits exchanges.
+
+Its mailbox takes two messages. ``Acquire`` asks for a connection: the answer is one that is ready
+to be written to, or a ``Failure``. ``Release`` gives it back. The bytes of an exchange never pass
+through here; the asker drives the connection it was lent. The connections belong to this actor all
+the same: when it ends, however it ends, they are closed, and every asker learns it at once.
+"""
+
+import ssl
+from collections import deque
+from collections.abc import Mapping
+
+import msgspec
+import trio
+
+from providers.failures import Failure
+from providers.http import (
+    ClientConnection,
+    ConnectionLost,
+    DeadlineExceeded,
+    Poller,
+    TLSError,
+    connect,
+    default_ssl_context,
+)
+from providers.interface import ProviderInterface
+from supervision import NO_REPLY, Actor, ActorDown, PendingCall
+
+__all__ = ["Acquire", "ProviderActor", "Release"]
+
+_SWEEP = 0.25
+"""Seconds between looks at waiting askers whose time is up."""
+
+
+class Acquire(msgspec.Struct, frozen=True, gc=False):
+    """Ask for a connection.
+
+    Attributes:
+        deadline: When the asker gives up waiting, on the clock of ``trio.current_time``.
+        fresh: Whether it must be a new one, because a kept one has just proved stale.
+    """
+
+    deadline: float
+    fresh: bool = False
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Give a connection back; one that cannot be used again is closed already."""
+
+    connection: ClientConnection
+
+
+class _Sweep(msgspec.Struct, frozen=True):
+    """Look at what has waited or idled too long."""
+
+
+class ProviderActor(Actor):
+    """One provider: admission, its queue, its connections.
+
+    At most ``max_connections`` exchanges run at one time; at most ``queue_limit`` askers wait.
+    Waiting askers are served in the order they came.
+
+    Args:
+        provider: How to speak to the upstream.
+        poller: Where the connections' sockets are watched.
+    """
+
+    mailbox_limit = 100_000
+
+    def __init__(self, provider: ProviderInterface, poller: Poller) -> None:
+        self._provider = provider
+        self._settings = provider.settings
+        self._poller = poller
+        self._ssl: ssl.SSLContext | None = None
+        self._idle: deque[tuple[ClientConnection, float]] = deque()
+        self._busy: set[ClientConnection] = set()
+        self._connecting = 0
+        self._waiting: deque[PendingCall] = deque()
+        self._sweeping = False
+        self._served = 0
+        self._opened = 0
+        self._last_error: str | None = None
+
+    async def init(self) -> None:
+        """Load the trust store once, where the upstream is reached by TLS."""
+        if self._provider.target.tls:
+            self._ssl = await trio.to_thread.run_sync(default_ssl_context)
+
+    async def handle_call(self, message: object, caller: PendingCall) -> object:
+        """Lend a connection now, or let the asker wait for one."""
+        if not isinstance(message, Acquire):
+            raise TypeError(f"{self._provider.name} takes Acquire calls, not {message!r}")
+        if not message.fresh:
+            connection = self._take_idle()
+            if connection is not None:
+                return connection
+        if len(self._waiting) >= self._settings.queue_limit:
+            caller.fail(
+                Failure(
+                    "queue_full",
+                    self._provider.name,
+                    f"{self._settings.queue_limit} requests already wait for this provider",
+                )
+            )
+            return NO_REPLY
+        self._waiting.append(caller)
+        self._open_where_needed()
+        self._sweep_later()
+        return NO_REPLY
+
+    async def handle_cast(self, message: object) -> None:
+        """Take a connection back and hand it to whoever waits."""
+        if isinstance(message, Release):
+            self._busy.discard(message.connection)
+            self._served += 1
+            if message.connection.closed:
+                self._open_where_needed()
+            else:
+                self._hand_on(message.connection)
+
+    async def handle_info(self, message: object) -> None:
+        """Look after what time has overtaken."""
+        if isinstance(message, _Sweep):
+            self._sweep()
+
+    def cleanup(self) -> None:
+        """Close every connection: askers in mid-exchange learn at once that their provider died."""
+        reason = ActorDown(self.ref.name, "its provider ended")
+        for connection in (*self._busy, *(kept for kept, _ in self._idle)):
+            connection.close(reason)
+        self._busy.clear()
+        self._idle.clear()
+
+    def describe(self) -> Mapping[str, object]:
+        """Return what the tree shows of a provider."""
+        return {
+            "provider": self._provider.name,
+            "in_flight": len(self._busy),
+            "queued": len(self._waiting),
+            "connections": len(self._busy) + len(self._idle),
+            "connecting": self._connecting,
+            "opened": self._opened,
+            "served": self._served,
+            "last_error": self._last_error,
+        }
+
+    def _take_idle(self) -> ClientConnection | None:
+        """Return the most recently used idle connection that is still open."""
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if not connection.closed:
+                self._busy.add(connection)
+                return connection
+        return None
+
+    def _next_waiter(self) -> PendingCall | None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.abandoned:
+                return waiter
+        return None
+
+    def _hand_on(self, connection: ClientConnection) -> None:
+        """Give an open connection to the first who waits, or keep it."""
+        waiter = self._next_waiter()
+        if waiter is None:
+            self._idle.append((connection, trio.current_time()))
+            self._sweep_later()
+            return
+        self._busy.add(connection)
+        if not waiter.reply(connection):
+            self._busy.discard(connection)
+            self._hand_on(connection)
+
+    def _open_where_needed(self) -> None:
+        """Start as many connection attempts as there are askers without one, within the limit."""
+        while (
+            self._connecting < len(self._waiting)
+            and len(self._busy) + self._connecting < self._settings.max_connections
+        ):
+            self._connecting += 1
+            self.spawn(self._connect, name=f"{self.ref.name} connecting")
+
+    async def _connect(self) -> None:
+        """Open one connection for whoever waits first; runs beside the mailbox, in this actor."""
+        target = self._provider.target
+        try:
+            connection = await connect(
+                self._poller,
+                target,
+                deadline=trio.current_time() + self._settings.connect_timeout,
+                ssl_context=self._ssl,
+            )
+        except TLSError as error:
+            self._connect_failed(Failure("tls", self._provider.name, str(error)))
+        except ConnectionLost as error:
+            self._connect_failed(Failure("connect", self._provider.name, str(error)))
+        except DeadlineExceeded:
+            waited = f"no connection to {target} within {self._settings.connect_timeout:g} s"
+            self._connect_failed(Failure("connect", self._provider.name, waited))
+        else:
+            self._connecting -= 1
+            self._opened += 1
+            self._hand_on(connection)
+
+    def _connect_failed(self, failure: Failure) -> None:
+        """Tell the asker who waited longest; the others get attempts of their own."""
+        self._connecting -= 1
+        self._last_error = failure.message
+        waiter = self._next_waiter()
+        if waiter is not None:
+            waiter.fail(failure)
+        self._open_where_needed()
+
+    def _sweep_later(self) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            self.send_after(_SWEEP if self._waiting else self._idle_pause(), _Sweep())
+
+    def _idle_pause(self) -> float:
+        return max(1.0, self._settings.idle_timeout / 4)
+
+    def _sweep(self) -> None:
+        """Fail the askers whose time is up, close what has idled too long."""
+        self._sweeping = False
+        now = trio.current_time()
+        kept: deque[PendingCall] = deque()
+        for waiter in self._waiting:
+            if waiter.abandoned:
+                continue
+            if waiter.message.deadline <= now:
+                waiter.fail(
+                    Failure("timeout", self._provider.name, "no connection became free in time")
+                )
+            else:
+                kept.append(waiter)
+        self._waiting = kept
+        oldest = now - self._settings.idle_timeout
+        while self._idle and (self._idle[0][1] <= oldest or self._idle[0][0].closed):
+            self._idle.popleft()[0].close()
+        gone = [connection for connection in self._busy if connection.closed]
+        self._busy.difference_update(gone)
+        self._open_where_needed()
+        if self._waiting or self._idle:
+            self._sweep_later()

@@ -1,0 +1,309 @@
+"""What every provider can do: the interface that the daemon knows, whatever API is behind it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import ClassVar
+
+import msgspec
+
+from providers.failures import Failure, FailureKind
+from providers.http import ResponseHead, Target
+from providers.retry_after import parse_retry_after
+from providers.wire import AnswerFault, Dialect, UpstreamError
+
+__all__ = [
+    "HOP_BY_HOP",
+    "ForwardRequest",
+    "ProviderInfo",
+    "ProviderInterface",
+    "ProviderSettings",
+]
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Headers that belong to one connection and never travel on (RFC 9110, section 7.6.1)."""
+
+_NOT_FORWARDED = HOP_BY_HOP | {
+    b"accept-encoding",  # answers are inspected on the way: only the identity encoding is asked for
+    b"authorization",  # the asker's credentials are for this daemon, never for a provider
+    b"content-length",
+    b"cookie",
+    b"expect",
+    b"host",
+    b"x-api-key",
+    b"x-standby-token",
+}
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider, ready to use: addresses, credentials and bounds.
+
+    Attributes:
+        name: The name in the configuration; unique.
+        kind: ``openai``, ``anthropic`` or ``simulated``.
+        base_url: Where the API's paths begin, for instance ``https://api.openai.com/v1``.
+        api_key: The key, or None where the upstream asks for none. Never shown.
+        models: Names and ``fnmatch`` patterns of the models it serves.
+        headers: Further headers to send with every request.
+        organization: OpenAI organization to bill.
+        project: OpenAI project to bill.
+        version: ``anthropic-version`` to send when the asker named none; None without one.
+        max_connections: Exchanges at one time; the bulkhead.
+        queue_limit: Askers that may wait for a connection.
+        idle_timeout: Seconds an unused connection is kept.
+        connect_timeout: Seconds for a connection, TLS included.
+        first_token_timeout: Seconds until the first token of a streamed answer.
+        stall_timeout: Seconds of silence in the middle of a stream.
+        answer_timeout: Seconds until a plain answer is complete.
+        max_answer: Bytes of a plain answer.
+    """
+
+    name: str
+    kind: str
+    base_url: str
+    api_key: str | None = None
+    models: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    organization: str | None = None
+    project: str | None = None
+    version: str | None = None
+    max_connections: int = 100
+    queue_limit: int = 1000
+    idle_timeout: float = 60.0
+    connect_timeout: float = 5.0
+    first_token_timeout: float = 60.0
+    stall_timeout: float = 60.0
+    answer_timeout: float = 600.0
+    max_answer: int = 64 * 1024 * 1024
+
+    def __repr__(self) -> str:
+        """Name the provider, never its key."""
+        return f"<ProviderSettings {self.name} {self.kind} {self.base_url}>"
+
+
+class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be shown of a provider to anyone."""
+
+    name: str
+    kind: str
+    wire: str
+    base_url: str
+    models: tuple[str, ...]
+    has_key: bool
+
+
+class ForwardRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request on its way to one provider.
+
+    Attributes:
+        headers: The asker's headers, names in lower case.
+        body: The asker's body, byte for byte.
+        model: The model named in the body.
+        stream: Whether a streamed answer is asked for.
+        request_id: The daemon's own id of the request.
+    """
+
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    model: str
+    stream: bool
+    request_id: str
+
+
+class ProviderInterface(ABC):
+    """One upstream API behind one name: turns requests into bytes and answers into verdicts.
+
+    It does no input or output and keeps no state; connections belong to the provider's actor.
+
+    Args:
+        settings: The provider's settings.
+
+    Raises:
+        ValueError: When the settings cannot be used; says why.
+    """
+
+    dialect: ClassVar[Dialect]
+    chat_path: ClassVar[str]
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self.settings = settings
+        self.name = settings.name
+        problems = self.validate_config()
+        if problems:
+            raise ValueError("; ".join(problems))
+        self.target = Target.from_url(settings.base_url)
+        own = [
+            (b"host", self.target.authority.encode("ascii")),
+            *self.auth_headers(),
+            *self.fixed_headers(),
+            *((name.lower().encode(), value.encode()) for name, value in settings.headers),
+        ]
+        self._not_forwarded = _NOT_FORWARDED | {name for name, _ in own}
+        path = f"{self.target.base_path}{self.chat_path}"
+        self._head = f"POST {path} HTTP/1.1\r\n".encode("ascii") + _header_lines(own)
+
+    @abstractmethod
+    def auth_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that carry the key; empty without one."""
+
+    def fixed_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the other headers that are sent with every request, whatever the asker sent."""
+        return []
+
+    def default_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return headers that are sent when the asker did not send them."""
+        return ((b"content-type", b"application/json"),)
+
+    def provider_info(self) -> ProviderInfo:
+        """Return what may be shown of this provider."""
+        return ProviderInfo(
+            name=self.name,
+            kind=self.settings.kind,
+            wire=self.dialect.name,
+            base_url=self.settings.base_url,
+            models=self.settings.models,
+            has_key=self.settings.api_key is not None,
+        )
+
+    def validate_config(self) -> list[str]:
+        """Return what is wrong with the settings, one sentence a mistake; empty when nothing is."""
+        problems = []
+        key = self.settings.api_key
+        if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+            problems.append("api_key has characters that no header can carry")
+        for name, value in self.settings.headers:
+            if not (name.isascii() and value.isascii() and value.isprintable()):
+                problems.append(f"header {name!r} has characters that no header can carry")
+        return problems
+
+    def serves(self, model: str) -> bool:
+        """Tell whether one of the configured names or patterns matches ``model``."""
+        return any(fnmatchcase(model, pattern) for pattern in self.settings.models)
+
+    def transform_request(self, request: ForwardRequest, model: str | None) -> bytes:
+        """Return the whole upstream request, head and body.
+
+        Args:
+            request: What the asker sent.
+            model: The model to ask this provider for; None or the same name keeps the body
+                exactly as it is.
+        """
+        body = request.body
+        if model is not None and model != request.model:
+            body = self.dialect.with_model(body, model)
+        parts = [self._head]
+        skip = self._not_forwarded
+        seen = set()
+        for name, value in request.headers:
+            if name not in skip:
+                seen.add(name)
+                parts.append(b"%b: %b\r\n" % (name, value))
+        for name, value in self.default_headers():
+            if name not in seen:
+                parts.append(b"%b: %b\r\n" % (name, value))
+        parts.append(b"content-length: %d\r\n\r\n" % len(body))
+        parts.append(body)
+        return b"".join(parts)
+
+    def handle_error(self, head: ResponseHead, body: bytes) -> Failure:
+        """Judge an answer whose status is not a success.
+
+        Args:
+            head: The answer's head.
+            body: The answer's body, whole.
+
+        Returns:
+            What happened, in the terms that routing decides by.
+        """
+        error = self.dialect.decode_error(body)
+        message = error.message if error is not None else f"the upstream answered {head.status}"
+        code = "" if error is None else f"{error.type} {error.code}"
+        return Failure(
+            classify_status(head.status, code, message),
+            self.name,
+            message,
+            status=head.status,
+            retry_after=parse_retry_after(head.headers),
+            upstream_body=body if error is not None else None,
+            upstream_content_type=head.header(b"content-type") if error is not None else None,
+        )
+
+    def handle_stream_error(self, error: UpstreamError) -> Failure:
+        """Judge an error event that came before the first token of a streamed answer.
+
+        Args:
+            error: The error as the upstream put it.
+        """
+        return self._within_success(error.status, f"{error.type} {error.code}", error.message)
+
+    def handle_fault(self, fault: AnswerFault) -> Failure:
+        """Judge a success that is none.
+
+        Args:
+            fault: What is wrong with the answer.
+        """
+        if fault.kind == "content_filter":
+            return Failure("content_filter", self.name, fault.message, status=fault.status)
+        code = f"{fault.error_type} {fault.error_code}"
+        return self._within_success(fault.status, code, fault.message)
+
+    def _within_success(self, status: int | None, code: str, message: str) -> Failure:
+        """An error inside an answer whose status promised a good one: a bad answer.
+
+        Only those errors that ask for patience or speak of the account keep their own meaning.
+        """
+        kind = classify_status(status or 500, code, message)
+        if kind not in {"rate_limited", "account", "content_filter"}:
+            kind = "bad_answer"
+        return Failure(kind, self.name, message, status=status)
+
+
+_OUT_OF_CREDIT = (
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "billing_error",
+    "billing_hard_limit_reached",
+)
+
+
+def classify_status(status: int, code: str, message: str) -> FailureKind:
+    """Return the failure kind of an upstream's error answer.
+
+    Args:
+        status: The HTTP status.
+        code: The error's type and code as the dialect names them.
+        message: The error's text; one provider tells a spent balance only there.
+    """
+    if any(word in code for word in _OUT_OF_CREDIT):
+        return "account"
+    if status == 429:
+        return "rate_limited"
+    if status in {401, 402, 403}:
+        return "account"
+    if status == 408:
+        return "timeout"
+    if status >= 500:
+        return "server_error"
+    if status == 400 and "credit balance" in message.lower():
+        return "account"
+    if "content_filter" in code or "content_policy" in code:
+        return "content_filter"
+    if 400 <= status < 500:
+        return "client_error"
+    return "bad_answer"
+
+
+def _header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)

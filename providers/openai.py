@@ -1,0 +1,28 @@
+"""OpenAI's API, and everything that speaks it at another address: Ollama, vLLM, llama.cpp."""
+
+from typing import ClassVar
+
+from providers.interface import ProviderInterface
+from providers.wire import OPENAI, Dialect
+
+__all__ = ["OpenAIProvider"]
+
+
+class OpenAIProvider(ProviderInterface):
+    """Chat completions at ``{base_url}/chat/completions``."""
+
+    dialect: ClassVar[Dialect] = OPENAI
+    chat_path: ClassVar[str] = "/chat/completions"
+
+    def auth_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the bearer token, when there is a key."""
+        key = self.settings.api_key
+        return [(b"authorization", b"Bearer " + key.encode("ascii"))] if key else []
+
+    def fixed_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the organization and project to bill, where configured."""
+        named = (
+            (b"openai-organization", self.settings.organization),
+            (b"openai-project", self.settings.project),
+        )
+        return [(name, value.encode("ascii")) for name, value in named if value]

@@ -1,0 +1,1 @@
+"""The doors: sockets at which programs ask, and what is served there."""

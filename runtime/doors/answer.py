@@ -1,0 +1,151 @@
+"""The asker's side of an exchange: turns an upstream's answer into bytes on a client connection."""
+
+from collections.abc import Iterable
+
+from providers.http import (
+    LAST_CHUNK,
+    ConnectionLost,
+    ResponseHead,
+    ServerConnection,
+    chunk,
+    response_head,
+)
+from providers.interface import HOP_BY_HOP
+from providers.wire import Dialect
+from runtime.routing.attempt import AskerGone
+
+__all__ = ["REQUEST_ID_HEADERS", "DoorAnswer"]
+
+REQUEST_ID_HEADERS = {"openai": b"x-request-id", "anthropic": b"request-id"}
+"""The header in which each dialect's SDK looks for the id of a request."""
+
+_NOT_RELAYED = HOP_BY_HOP | {
+    b"alt-svc",  # speaks of the upstream's address, not of this one
+    b"content-length",
+    b"set-cookie",  # cookies between the daemon and a provider are nobody else's
+    b"strict-transport-security",
+    b"x-standby-provider",
+    b"x-standby-attempts",
+}
+
+
+class DoorAnswer:
+    """One answer on one client connection.
+
+    Args:
+        connection: The client's connection.
+        dialect: The asker's dialect.
+        request_id: The daemon's id of the request.
+        chunked: Whether the client understands chunked bodies (HTTP/1.1).
+        keep_alive: Whether the connection stays open after a complete answer.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_dialect",
+        "_head",
+        "_id_header",
+        "_keep_alive",
+        "_request_id",
+        "begun",
+        "complete_answer",
+        "status",
+    )
+
+    def __init__(
+        self,
+        connection: ServerConnection,
+        dialect: Dialect,
+        request_id: str,
+        *,
+        chunked: bool,
+        keep_alive: bool,
+    ) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._request_id = request_id
+        self._id_header = REQUEST_ID_HEADERS[dialect.name]
+        self._chunked = chunked
+        self._keep_alive = keep_alive
+        self._head = b""
+        self.begun = False
+        self.complete_answer = False
+        self.status = 0
+
+    def complete(self, head: ResponseHead, body: bytes, provider: str, attempts: int) -> None:
+        """Send a whole plain answer."""
+        own = [(b"content-length", b"%d" % len(body))]
+        if not self._keep_alive:
+            own.append((b"connection", b"close"))
+        self.begun = self.complete_answer = True
+        self._connection.write(self._render(head, own, provider, attempts) + body)
+
+    def begin(self, head: ResponseHead, events: bytes, provider: str, attempts: int) -> None:
+        """Send the head of a streamed answer and its first events; the head never goes alone."""
+        own = []
+        if self._chunked:
+            own.append((b"transfer-encoding", b"chunked"))
+        if not (self._keep_alive and self._chunked):
+            own.append((b"connection", b"close"))
+        rendered = self._render(head, own, provider, attempts)
+        self.begun = True
+        if events:
+            self._connection.write(rendered + self._framed(events))
+        else:
+            self._head = rendered
+
+    def events(self, events: bytes) -> None:
+        """Send further events."""
+        self._connection.write(self._framed(events))
+
+    def finish(self, events: bytes) -> None:
+        """Send the last events and the end of the stream in one write."""
+        end = LAST_CHUNK if self._chunked else b""
+        framed = self._framed(events) if events else b""
+        self._connection.write(self._head + framed + end)
+        self._head = b""
+        self.complete_answer = True
+
+    def break_off(self, message: str | None) -> None:
+        """Send an error event and no closing chunk: the caller must close the connection."""
+        if message is not None:
+            event = self._dialect.encode_stream_error(502, message, request_id=self._request_id)
+            self._connection.write(self._head + self._framed(event))
+            self._head = b""
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what was sent.
+
+        Raises:
+            AskerGone: When it has left, or takes nothing for too long.
+        """
+        try:
+            await self._connection.drain()
+        except ConnectionLost as lost:
+            raise AskerGone(str(lost)) from lost
+
+    def _framed(self, events: bytes) -> bytes:
+        return chunk(events) if self._chunked else events
+
+    def _render(
+        self,
+        head: ResponseHead,
+        own: Iterable[tuple[bytes, bytes]],
+        provider: str,
+        attempts: int,
+    ) -> bytes:
+        self.status = head.status
+        id_header = self._id_header
+        headers = []
+        for pair in head.headers:
+            name = pair[0]
+            if name == id_header:
+                headers.append((b"x-standby-upstream-request-id", pair[1]))
+            elif name not in _NOT_RELAYED:
+                headers.append(pair)
+        headers.extend(own)
+        headers.append((id_header, self._request_id.encode("ascii")))
+        headers.append((b"x-standby-provider", provider.encode("ascii")))
+        headers.append((b"x-standby-attempts", b"%d" % attempts))
+        return response_head(head.status, headers)

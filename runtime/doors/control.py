@@ -1,0 +1,82 @@
+"""The routes of the supervision tree: see it, kill a part of it, stop the whole."""
+
+import os
+from datetime import UTC, datetime
+from difflib import get_close_matches
+
+import msgspec
+
+from providers.http import Request
+from providers.wire import OPENAI
+from runtime.doors.session import Session
+from runtime.services import Services
+from supervision import NoProcess
+
+__all__ = ["ControlRoutes"]
+
+_EVENTS = 50
+"""Reports shown with the tree."""
+
+
+class ControlRoutes:
+    """Handlers of ``/supervision`` and ``/control``.
+
+    Args:
+        services: The running daemon.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def tree(self, session: Session, request: Request) -> None:
+        """Answer with the whole tree and the last reports; asks no actor anything."""
+        del request
+        services = self._services
+        try:
+            tree = services.system.snapshot()
+        except NoProcess:
+            session.refuse(OPENAI, 503, "the daemon is stopping: its tree has ended")
+            return
+        nodes = list(tree.walk())
+        body = {
+            "schema": 1,
+            "taken_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "pid": os.getpid(),
+            "version": services.version,
+            "uptime": services.uptime,
+            "tree": tree,
+            "events": list(services.system.reports.history)[-_EVENTS:],
+            "totals": {
+                "actors": len(nodes),
+                "running": sum(node.state == "running" for node in nodes),
+                "restarts": sum(node.restarts for node in nodes),
+                "mailbox": sum(node.mailbox.now for node in nodes if node.mailbox is not None),
+                "dropped": sum(node.mailbox.dropped for node in nodes if node.mailbox is not None),
+            },
+        }
+        session.respond(200, msgspec.json.encode(body, enc_hook=repr))
+
+    async def kill(self, session: Session, request: Request) -> None:
+        """Kill one actor now; its supervisor deals with it by its rules."""
+        del request
+        name = session.segment
+        system = self._services.system
+        ref = system.whereis(name)
+        if ref is None:
+            known = system.names()
+            close = get_close_matches(name, known, n=3)
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            state = "does not run at this moment" if name in known else "does not exist"
+            session.refuse(OPENAI, 404, f"{name} {state}{hint if name not in known else ''}")
+            return
+        incarnation = ref.incarnation
+        # Answered first: the actor may be the connection that carries the answer.
+        session.respond(200, msgspec.json.encode({"killed": name, "incarnation": incarnation}))
+        ref.kill("killed by request")
+
+    async def stop(self, session: Session, request: Request) -> None:
+        """Stop the daemon in order: answers under way are finished first."""
+        del request
+        session.close_after_answer()
+        session.respond(202, b'{"stopping":true}')
+        self._services.stop()

@@ -1,0 +1,201 @@
+"""A door: accepts clients on one listening socket and gives each a task of its own.
+
+The listening socket is not the door's: it is handed to it, so that clients who come while the door
+is being restarted wait in the kernel's queue instead of being turned away. The connections are not
+its children either, but those of a dynamic supervisor beside it: a door that dies harms no client
+who is already inside.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from itertools import count
+
+import msgspec
+import trio
+
+from providers.http import Limits, Listener, Peer, Poller, ServerConnection, response_head
+from providers.wire import OPENAI
+from runtime.doors.session import Session
+from supervision import Actor, ChildSpec, MaxChildren, SupervisionError, SupervisorHandle
+
+__all__ = ["Door", "OpenSessions", "own_users"]
+
+_log = logging.getLogger("standby.door")
+
+_BUSY_BODY = OPENAI.encode_error(503, "too many connections to this daemon")
+_BUSY = (
+    response_head(
+        503,
+        [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(_BUSY_BODY)),
+            (b"retry-after", b"1"),
+            (b"connection", b"close"),
+        ],
+    )
+    + _BUSY_BODY
+)
+
+
+class OpenSessions:
+    """The sessions that are open, for an orderly end."""
+
+    def __init__(self) -> None:
+        self._sessions: set[Session] = set()
+        self._changed = trio.Event()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    async def run(self, session: Session) -> None:
+        """Serve a session and count it as open meanwhile."""
+        self._sessions.add(session)
+        try:
+            await session.serve()
+        finally:
+            self._sessions.discard(session)
+            self._changed.set()
+
+    async def drain(self, timeout: float) -> int:
+        """Let answers under way finish, close what is idle.
+
+        Args:
+            timeout: Seconds to wait for them.
+
+        Returns:
+            How many were still open then.
+        """
+        for session in tuple(self._sessions):
+            session.close_when_idle()
+        with trio.move_on_after(timeout):
+            while self._sessions:
+                self._changed = trio.Event()
+                await self._changed.wait()
+        return len(self._sessions)
+
+
+class _Accepted(msgspec.Struct, frozen=True):
+    """A client has come."""
+
+    sock: socket.socket
+
+
+class _Close(msgspec.Struct, frozen=True):
+    """Take no more clients."""
+
+
+class Door(Actor):
+    """Accepts clients and starts a task for each.
+
+    Args:
+        name: The door's short name, for the names of its connections.
+        listener: The listening socket, which outlives this actor.
+        poller: Where connections are watched.
+        limits: Bounds on what a client may send.
+        sessions: Where open sessions are counted.
+        open_session: Makes the session of a connection.
+        numbers: Where the numbers in connections' names come from.
+        users: User ids that may connect to a Unix socket; None lets the socket's mode decide.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        listener: Listener,
+        poller: Poller,
+        limits: Limits,
+        sessions: OpenSessions,
+        open_session: Callable[[ServerConnection], Session],
+        numbers: "count[int]",
+        users: frozenset[int] | None = None,
+    ) -> None:
+        self._name = name
+        self._listener = listener
+        self._poller = poller
+        self._limits = limits
+        self._connections: SupervisorHandle | None = None
+        self._sessions = sessions
+        self._open_session = open_session
+        self._numbers = numbers
+        self._users = users
+        self._arriving: set[socket.socket] = set()
+        self._refused = 0
+
+    async def init(self) -> None:
+        """Begin to accept."""
+        self._connections = self.system.supervisor("connections")
+        self._listener.accept_into(self._accepted)
+        self._listener.resume()
+
+    async def handle_cast(self, message: object) -> None:
+        """Give a client that has come a task of its own."""
+        if isinstance(message, _Accepted):
+            self._arriving.discard(message.sock)
+            await self._admit(message.sock)
+
+    def cleanup(self) -> None:
+        """Leave new clients to the kernel's queue until the next incarnation."""
+        self._listener.pause()
+        for sock in self._arriving:
+            sock.close()
+        self._arriving.clear()
+
+    def describe(self) -> Mapping[str, object]:
+        """Return what the tree shows of a door."""
+        return {
+            "address": self._listener.address,
+            "accepted": self._listener.accepted,
+            "refused": self._refused,
+            "connections": len(self._sessions),
+        }
+
+    def _accepted(self, sock: socket.socket, peer: Peer) -> None:
+        if self._users is not None and peer.uid not in self._users:
+            self._refused += 1
+            _log.warning("refused a connection of user %s (pid %s)", peer.uid, peer.pid)
+            sock.close()
+        elif self.ref.cast(_Accepted(sock)):
+            self._arriving.add(sock)
+        else:
+            self._turn_away(sock)
+
+    async def _admit(self, sock: socket.socket) -> None:
+        connection = ServerConnection(self._poller, sock, self._limits)
+        session = self._open_session(connection)
+
+        async def serve() -> None:
+            await self._sessions.run(session)
+
+        spec = ChildSpec(
+            f"connection:{self._name}:{next(self._numbers)}",
+            serve,
+            kind="task",
+            restart="temporary",
+            shutdown=1.0,
+        )
+        assert self._connections is not None
+        try:
+            await self._connections.start_child(spec)
+        except MaxChildren:
+            self._refused += 1
+            connection.write(_BUSY)
+            connection.close()
+        except SupervisionError as error:
+            self._refused += 1
+            _log.warning("a client could not be served: %s", error)
+            connection.close()
+
+    def _turn_away(self, sock: socket.socket) -> None:
+        self._refused += 1
+        with contextlib.suppress(OSError):  # it may have gone: then there is nobody to tell
+            sock.send(_BUSY)
+        sock.close()
+
+
+def own_users() -> frozenset[int]:
+    """Return the users who may connect to the private socket: its owner and root."""
+    return frozenset({os.geteuid(), 0})

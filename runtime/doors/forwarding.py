@@ -1,0 +1,124 @@
+"""The routes that go to a provider: one for each dialect."""
+
+import logging
+import math
+
+import trio
+
+from providers.failures import Failure
+from providers.http import Request
+from providers.interface import ForwardRequest
+from providers.wire import Dialect, WireError
+from runtime.doors.session import Handler, Session
+from runtime.routing.attempt import Job
+from runtime.routing.forward import Forwarder, GaveUp
+from runtime.routing.resolve import Resolver, UnroutableError
+from runtime.routing.verdicts import status_of
+
+__all__ = ["forwarding_handler"]
+
+_log = logging.getLogger("standby.door")
+
+_MOST_RETRY_AFTER = 60.0
+"""Seconds: the largest Retry-After sent on. One SDK does not retry at all beyond 120 s, others
+sleep for as long as they are told."""
+
+_CLIENT_TIMEOUTS = (b"x-stainless-timeout", b"x-stainless-read-timeout", b"x-request-timeout")
+"""Headers in which clients say for how long they wait, in seconds."""
+
+_NO_RETRY = (b"x-should-retry", b"false")
+
+
+def forwarding_handler(
+    dialect: Dialect, resolver: Resolver, forwarder: Forwarder, request_timeout: float
+) -> Handler:
+    """Return the handler of a dialect's chat route.
+
+    Args:
+        dialect: The dialect spoken on the route.
+        resolver: Finds the candidates for a model name.
+        forwarder: Tries them.
+        request_timeout: Seconds a request may take as a whole; a client may ask for less.
+    """
+
+    async def handle(session: Session, request: Request) -> None:
+        now = trio.current_time()
+        try:
+            peek = dialect.peek_request(request.body)
+        except WireError as error:
+            session.refuse(dialect, error.status, error.message, code=error.code, param=error.param)
+            return
+        try:
+            route = resolver.resolve(peek.model, dialect.name)
+        except UnroutableError as error:
+            session.refuse(
+                dialect,
+                error.status,
+                str(error),
+                code=error.code,
+                param="model",
+                headers=[_NO_RETRY] if error.status >= 500 else [],
+            )
+            return
+        job = Job(
+            request=ForwardRequest(
+                headers=request.headers,
+                body=request.body,
+                model=peek.model,
+                stream=peek.stream,
+                request_id=session.request_id,
+            ),
+            dialect=dialect.name,
+            group=route.group,
+            deadline=now + min(request_timeout, client_timeout(request)),
+            started=now,
+        )
+        answer = session.answer(request, dialect)
+        try:
+            await forwarder.forward(job, route, answer)
+        except GaveUp as gave_up:
+            _refuse(session, dialect, gave_up)
+        if answer.begun and not answer.complete_answer:
+            session.close_after_answer()
+
+    return handle
+
+
+def client_timeout(request: Request) -> float:
+    """Return how long the client says it will wait, in seconds; infinity when it does not say."""
+    least = math.inf
+    for name, value in request.headers:
+        if name in _CLIENT_TIMEOUTS:
+            try:
+                seconds = float(value)
+            except ValueError:  # one SDK sends NOT_GIVEN
+                continue
+            if 0 < seconds < least:
+                least = seconds
+    return least
+
+
+def _refuse(session: Session, dialect: Dialect, gave_up: GaveUp) -> None:
+    """Tell the asker that nothing is left, and that asking again at once would not help."""
+    failure = gave_up.last
+    status = status_of(failure)
+    headers = [_NO_RETRY, (b"x-standby-attempts", b"%d" % gave_up.attempts)]
+    if gave_up.attempts:
+        headers.append((b"x-standby-provider", failure.provider.encode("ascii")))
+    retry_after = gave_up.retry_after
+    if retry_after is not None:
+        retry_after = min(retry_after, _MOST_RETRY_AFTER)
+    own_words = failure.upstream_body is not None and status == failure.status
+    if own_words and failure.kind in {"client_error", "content_filter"}:
+        _pass_on(session, failure, status, headers)
+        return
+    session.refuse(dialect, status, gave_up.explanation(), retry_after=retry_after, headers=headers)
+
+
+def _pass_on(
+    session: Session, failure: Failure, status: int, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Give the asker the upstream's own error: it is about the request, in the asker's dialect."""
+    assert failure.upstream_body is not None
+    content_type = failure.upstream_content_type or b"application/json"
+    session.respond(status, failure.upstream_body, [(b"content-type", content_type), *headers])

@@ -1,0 +1,277 @@
+"""One client connection: reads requests, hands each to its route, notices departures."""
+
+import hmac
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from urllib.parse import unquote
+
+import trio
+
+from providers.http import (
+    BadRequest,
+    ConnectionLost,
+    Request,
+    ServerConnection,
+    response_head,
+)
+from providers.wire import ANTHROPIC, OPENAI, Dialect
+from runtime.doors.answer import REQUEST_ID_HEADERS, DoorAnswer
+from runtime.identifiers import RequestIds
+from runtime.routing.attempt import AskerGone
+
+__all__ = ["Access", "Handler", "Routes", "Session", "dialect_of"]
+
+Handler = Callable[["Session", Request], Awaitable[None]]
+"""Answers one request on its session."""
+
+_PORT = re.compile(r":\d*\Z")
+_JSON = (b"content-type", b"application/json")
+
+
+class Routes:
+    """Which handler answers which method and path.
+
+    A path may hold one ``{name}`` segment, handed to the handler as ``session.segment``.
+
+    Args:
+        table: Path to method to handler.
+    """
+
+    def __init__(self, table: Mapping[str, Mapping[str, Handler]]) -> None:
+        self._exact = {path: methods for path, methods in table.items() if "{" not in path}
+        self._patterns = []
+        for path, methods in table.items():
+            prefix, variable, suffix = path.partition("{name}")
+            if variable:
+                self._patterns.append((prefix, suffix, methods))
+        self.paths = sorted(table)
+
+    def find(self, path: str) -> tuple[Mapping[str, Handler], str] | None:
+        """Return a path's methods and the value of its segment; None for an unknown path."""
+        methods = self._exact.get(path)
+        if methods is not None:
+            return methods, ""
+        for prefix, suffix, methods in self._patterns:
+            if path.startswith(prefix) and path.endswith(suffix):
+                segment = path[len(prefix) : len(path) - len(suffix)]
+                if segment and "/" not in segment:
+                    return methods, unquote(segment)
+        return None
+
+
+class Access:
+    """Who may speak at a door: everyone at a private socket, holders of a token on TCP.
+
+    Args:
+        token: The token that every request must carry, or None where the socket's own
+            permissions decide.
+        hosts: Values of ``Host`` that are accepted; None accepts all. A web page whose name was
+            made to point here (DNS rebinding) fails this check.
+    """
+
+    def __init__(self, token: str | None = None, hosts: frozenset[str] | None = None) -> None:
+        self._token = None if token is None else token.encode()
+        self._hosts = hosts
+
+    def refusal(self, request: Request) -> tuple[int, str] | None:
+        """Return the status and reason of a refusal; None to let the request in."""
+        if self._hosts is not None:
+            host = _PORT.sub("", (request.header(b"host") or b"").decode("latin-1").lower())
+            if host not in self._hosts:
+                return 403, f"Host {host!r} is not served here"
+        if self._token is not None:
+            bearer = request.header(b"authorization") or b""
+            given = request.header(b"x-api-key") or bearer.removeprefix(b"Bearer ")
+            if not hmac.compare_digest(given, self._token):
+                return 401, "this door needs its token, as a bearer token or x-api-key"
+        return None
+
+
+class Session:
+    """One client connection, from its first request to its end.
+
+    Args:
+        connection: The connection.
+        routes: What is served here.
+        access: Who is let in.
+        ids: Where request ids come from.
+
+    Attributes:
+        request_id: The id of the request being answered.
+        segment: The value of the variable segment of its path.
+    """
+
+    __slots__ = (
+        "_access",
+        "_close_after",
+        "_head_only",
+        "_ids",
+        "_routes",
+        "_scope",
+        "connection",
+        "request_id",
+        "segment",
+    )
+
+    def __init__(
+        self, connection: ServerConnection, routes: Routes, access: Access, ids: RequestIds
+    ) -> None:
+        self.connection = connection
+        self._routes = routes
+        self._access = access
+        self._ids = ids
+        self._close_after = False
+        self._head_only = False
+        self._scope = trio.CancelScope()
+        self.request_id = ""
+        self.segment = ""
+
+    async def serve(self) -> None:
+        """Answer requests until the client or the daemon has had enough.
+
+        A client that leaves in the middle of an answer cancels everything done for it. Closes the
+        connection in every case.
+        """
+        try:
+            with self._scope:
+                while not self._close_after:
+                    await self._serve_one()
+        except (AskerGone, ConnectionLost):
+            pass  # the client left or stopped reading: nobody is there to be told
+        finally:
+            self.connection.close()
+
+    def close_when_idle(self) -> None:
+        """Let the answer under way be the last; close at once when there is none."""
+        self._close_after = True
+        if not self.request_id:
+            self._scope.cancel(reason="the door is closing")
+
+    async def _serve_one(self) -> None:
+        connection = self.connection
+        self.request_id = ""
+        try:
+            request = await connection.read_request()
+        except BadRequest as bad:
+            self._close_after = True
+            self.request_id = self._ids.new()
+            self.refuse(OPENAI, bad.status, bad.message)
+            await connection.drain()
+            return
+        if request is None:
+            self._close_after = True
+            return
+        self.request_id = self._ids.new()
+        if not request.keep_alive:
+            self._close_after = True
+        connection.on_gone(self._client_gone)
+        await self._dispatch(request)
+        connection.on_gone(None)
+
+    def _client_gone(self) -> None:
+        self._scope.cancel(reason="the client is gone")
+
+    async def _dispatch(self, request: Request) -> None:
+        refused = self._access.refusal(request)
+        if refused is not None:
+            self.refuse(dialect_of(request), *refused)
+            return
+        found = self._routes.find(request.path)
+        if found is None:
+            known = ", ".join(self._routes.paths)
+            message = f"nothing is served at {request.path}; there is {known}"
+            self.refuse(dialect_of(request), 404, message)
+            return
+        methods, self.segment = found
+        self._head_only = request.method == "HEAD"
+        handler = methods.get("GET" if request.method == "HEAD" else request.method)
+        if handler is not None:
+            await handler(self, request)
+            return
+        allowed = ", ".join(sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])}))
+        allow = (b"allow", allowed.encode("ascii"))
+        if request.method == "OPTIONS":
+            self.respond(204, b"", [allow])
+        else:
+            message = f"{request.path} takes {allowed}, not {request.method}"
+            self.refuse(dialect_of(request), 405, message, headers=[allow])
+
+    def answer(self, request: Request, dialect: Dialect) -> DoorAnswer:
+        """Return where a forwarded answer goes."""
+        return DoorAnswer(
+            self.connection,
+            dialect,
+            self.request_id,
+            chunked=request.http_version != "1.0",
+            keep_alive=not self._close_after,
+        )
+
+    def close_after_answer(self) -> None:
+        """Close the connection once the answer under way has been written."""
+        self._close_after = True
+
+    def respond(
+        self,
+        status: int,
+        body: bytes,
+        headers: Iterable[tuple[bytes, bytes]] = (_JSON,),
+    ) -> None:
+        """Write a whole answer of the daemon's own; to HEAD without its body.
+
+        Args:
+            status: The HTTP status.
+            body: The body.
+            headers: Headers besides ``content-length`` and ``connection``.
+        """
+        all_headers = [*headers]
+        if status != 204:
+            all_headers.append((b"content-length", b"%d" % len(body)))
+        if self._close_after:
+            all_headers.append((b"connection", b"close"))
+        head = response_head(status, all_headers)
+        self.connection.write(head if self._head_only or status == 204 else head + body)
+
+    def refuse(
+        self,
+        dialect: Dialect,
+        status: int,
+        message: str,
+        *,
+        error_type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        """Write an error in the asker's dialect.
+
+        Args:
+            dialect: The asker's dialect.
+            status: The HTTP status.
+            message: What is wrong and where.
+            error_type: The dialect's error type; None for the status's usual one.
+            code: OpenAI's error code.
+            param: The field that is wrong.
+            retry_after: Seconds after which it is worth asking again.
+            headers: Further headers.
+        """
+        body = dialect.encode_error(
+            status,
+            message,
+            type=error_type,
+            code=code,
+            param=param,
+            request_id=self.request_id,
+        )
+        own = [_JSON, (REQUEST_ID_HEADERS[dialect.name], self.request_id.encode("ascii")), *headers]
+        if retry_after is not None:
+            own.append((b"retry-after", b"%d" % max(1, math.ceil(retry_after))))
+        self.respond(status, body, own)
+
+
+def dialect_of(request: Request) -> Dialect:
+    """Return the dialect in which an asker expects errors, by path and headers."""
+    if request.path.startswith("/v1/messages") or request.header(b"anthropic-version"):
+        return ANTHROPIC
+    return OPENAI

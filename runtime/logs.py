@@ -1,0 +1,84 @@
+"""Logs on standard error: for people on a terminal, one JSON object a line elsewhere.
+
+Under the system's journal each line begins with a priority and has no time of its own, because the
+journal keeps both.
+"""
+
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+import msgspec
+
+__all__ = ["set_up_logs"]
+
+_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+"""Syslog severities (RFC 5424) that the journal reads from a line's ``<N>``."""
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class _Human(logging.Formatter):
+    """``12:30:05 warning  what happened``."""
+
+    def __init__(self, *, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        if self._journal:
+            return f"<{_PRIORITIES.get(record.levelno, 6)}>{text}"
+        clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        return f"{clock} {record.levelname.lower():<8} {text}"
+
+
+class _JsonLines(logging.Formatter):
+    """One object a line: time, level, logger, message, and whatever was given as ``extra``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        fields.update((key, value) for key, value in vars(record).items() if key not in _STANDARD)
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(fields, enc_hook=repr).decode()
+
+
+def set_up_logs(
+    level: str, style: Literal["auto", "human", "json"], stream: TextIO | None = None
+) -> None:
+    """Send the daemon's logs to standard error.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        style: ``human``, ``json``, or ``auto``: ``human`` on a terminal and in the journal.
+        stream: Where to write; standard error when None.
+    """
+    stream = sys.stderr if stream is None else stream
+    journal = _is_journal(stream)
+    human = style == "human" or (style == "auto" and (journal or stream.isatty()))
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Human(journal=journal) if human else _JsonLines())
+    logger = logging.getLogger("standby")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """Tell whether the stream is the journal's, as systemd announces it (systemd.exec(5))."""
+    named = os.environ.get("JOURNAL_STREAM", "")
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return named == f"{found.st_dev}:{found.st_ino}"

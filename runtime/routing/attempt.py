@@ -1,0 +1,322 @@
+"""One exchange with one provider: send the request, judge the answer, relay it.
+
+Nothing reaches the asker before the answer has proved good: a plain answer is checked whole, a
+streamed one is held until its first token. Up to then a failure can be repaired unseen, and is
+raised as a ``Failure``. After it, a stream that breaks is ended with an error event and without
+its closing chunk, so that no client takes it for complete.
+"""
+
+from typing import Protocol
+
+import msgspec
+import trio
+
+from providers.actor import Acquire, Release
+from providers.failures import Failure, FailureKind
+from providers.http import (
+    ClientConnection,
+    ConnectionLost,
+    DeadlineExceeded,
+    ProtocolError,
+    ResponseHead,
+)
+from providers.interface import ForwardRequest, ProviderInterface
+from providers.wire import AnswerFault, StreamReader, Usage
+from supervision import ActorDown, CallTimeout, MailboxFull, NoProcess, Ref
+
+__all__ = ["Answer", "AskerGone", "Exchange", "ExchangeResult", "Job", "exchange"]
+
+_HELD_LIMIT = 256 * 1024
+"""Bytes of a stream that are held back waiting for its first token; beyond, it is let go."""
+
+_ERROR_LIMIT = 1024 * 1024
+"""Bytes read of an upstream's error answer."""
+
+_FAREWELL = 0.1
+"""Seconds to wait for the end of an upstream's message once its finish marker has been relayed."""
+
+
+class AskerGone(Exception):  # noqa: N818 - names the event; it is nobody's error
+    """The asker has left, or stopped reading, while its answer was being sent."""
+
+
+class Answer(Protocol):
+    """Where an answer goes: the asker's side of the exchange."""
+
+    def complete(self, head: ResponseHead, body: bytes, provider: str, attempts: int) -> None:
+        """Send a whole plain answer."""
+
+    def begin(self, head: ResponseHead, events: bytes, provider: str, attempts: int) -> None:
+        """Send the head of a streamed answer and its first events."""
+
+    def events(self, events: bytes) -> None:
+        """Send further events."""
+
+    def finish(self, events: bytes) -> None:
+        """Send the last events and end the stream properly."""
+
+    def break_off(self, message: str | None) -> None:
+        """End the stream as broken; with an error event, unless the upstream sent one (None)."""
+
+    async def drain(self) -> None:
+        """Wait until the asker has taken most of what was sent; bounded.
+
+        Raises:
+            AskerGone: When there is nobody left to take it.
+        """
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of an asker, as routing sees it.
+
+    Attributes:
+        request: What goes to a provider.
+        dialect: The asker's dialect.
+        group: The group it goes to, if any.
+        deadline: When the asker stops waiting, on the clock of ``trio.current_time``.
+        started: When it was received.
+    """
+
+    request: ForwardRequest
+    dialect: str
+    group: str | None
+    deadline: float
+    started: float
+
+
+class ExchangeResult(msgspec.Struct, gc=False):
+    """What came of an exchange that reached the asker.
+
+    Attributes:
+        status: The upstream's status.
+        first_token: When the first token (or the plain answer) was there; None before.
+        usage: What the upstream counted, if it said.
+        broken: Why the stream broke after it had begun; None when it is complete.
+        committed: Whether anything has gone to the asker.
+    """
+
+    status: int | None = None
+    first_token: float | None = None
+    usage: Usage | None = None
+    broken: Failure | None = None
+    committed: bool = False
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one exchange needs to know.
+
+    Attributes:
+        job: The request.
+        provider: How to speak to the upstream.
+        actor: The provider's actor, which lends the connection.
+        model: The model to ask for; None keeps the asker's.
+        number: The number of the attempt, from 1.
+        answer: Where the answer goes.
+    """
+
+    job: Job
+    provider: ProviderInterface
+    actor: Ref
+    model: str | None
+    number: int
+    answer: Answer
+
+
+async def exchange(task: Exchange, result: ExchangeResult) -> None:
+    """Carry out one exchange; fill in ``result`` as it goes.
+
+    Args:
+        task: What to do.
+        result: Where to write what happened, also when this raises or is cancelled.
+
+    Raises:
+        Failure: When the exchange failed and nothing has reached the asker.
+        AskerGone: When the asker left; says nothing about the provider.
+    """
+    now = trio.current_time()
+    settings = task.provider.settings
+    stream = task.job.request.stream
+    patience = settings.first_token_timeout if stream else settings.answer_timeout
+    deadline = min(task.job.deadline, now + patience)
+    payload = task.provider.transform_request(task.job.request, task.model)
+    connection = await _acquire(task, deadline, fresh=False)
+    try:
+        try:
+            head = await _ask(connection, payload, deadline)
+        except ConnectionLost as lost:
+            if not connection.reused or isinstance(lost.reason, ActorDown):
+                raise
+            # The upstream had closed a kept connection: it never saw this request.
+            _give_back(task.actor, connection)
+            connection = await _acquire(task, deadline, fresh=True)
+            head = await _ask(connection, payload, deadline)
+        result.status = head.status
+        if not 200 <= head.status < 300:
+            body = await connection.read_body(_ERROR_LIMIT, deadline)
+            raise task.provider.handle_error(head, body)
+        if stream:
+            await _relay_stream(task, connection, head, deadline, result)
+        else:
+            await _relay_plain(task, connection, head, deadline, result)
+    except DeadlineExceeded:
+        kind: FailureKind = "first_token_timeout" if stream else "timeout"
+        waited = f"no {'token' if stream else 'answer'} within {deadline - now:g} s"
+        raise Failure(kind, task.provider.name, waited) from None
+    except ConnectionLost as lost:
+        raise _lost(task, lost) from lost
+    except ProtocolError as error:
+        raise Failure("bad_answer", task.provider.name, f"not HTTP: {error}") from error
+    except AnswerFault as fault:
+        raise task.provider.handle_fault(fault) from fault
+    finally:
+        _give_back(task.actor, connection)
+
+
+async def _acquire(task: Exchange, deadline: float, *, fresh: bool) -> ClientConnection:
+    """Borrow a connection from the provider's actor."""
+    try:
+        pending = task.actor.send_request(Acquire(deadline, fresh), deadline=deadline)
+        connection = await pending.wait()
+    except (ActorDown, NoProcess) as down:
+        raise Failure("provider_down", task.provider.name, str(down)) from down
+    except CallTimeout as late:
+        raise Failure("timeout", task.provider.name, str(late)) from late
+    except MailboxFull as full:
+        raise Failure("queue_full", task.provider.name, str(full)) from full
+    assert isinstance(connection, ClientConnection)
+    return connection
+
+
+def _give_back(actor: Ref, connection: ClientConnection) -> None:
+    """Return a connection; one in the middle of a message is closed, which cancels the upstream."""
+    if not connection.reusable or not actor.cast(Release(connection)):
+        connection.close()
+        actor.cast(Release(connection))
+
+
+async def _ask(connection: ClientConnection, payload: bytes, deadline: float) -> ResponseHead:
+    connection.send(payload)
+    await connection.drain(deadline)
+    return await connection.read_head(deadline)
+
+
+async def _relay_plain(
+    task: Exchange,
+    connection: ClientConnection,
+    head: ResponseHead,
+    deadline: float,
+    result: ExchangeResult,
+) -> None:
+    """Read the whole answer, check it, send it."""
+    body = await connection.read_body(task.provider.settings.max_answer, deadline)
+    peek = task.provider.dialect.peek_answer(body, head.header(b"content-type"))
+    result.usage = peek.usage
+    result.first_token = trio.current_time()
+    result.committed = True
+    task.answer.complete(head, body, task.provider.name, task.number)
+    await task.answer.drain()
+
+
+async def _relay_stream(
+    task: Exchange,
+    connection: ClientConnection,
+    head: ResponseHead,
+    deadline: float,
+    result: ExchangeResult,
+) -> None:
+    """Hold the stream until its first token, then relay it event by event."""
+    reader = task.provider.dialect.stream_reader()
+    reader.check_head(head.header(b"content-type"))
+    held = await _hold(task, connection, reader, deadline)
+    result.first_token = trio.current_time()
+    result.committed = True
+    result.usage = reader.usage
+    if reader.finished:
+        task.answer.begin(head, b"", task.provider.name, task.number)
+        task.answer.finish(held)
+    else:
+        task.answer.begin(head, held, task.provider.name, task.number)
+        try:
+            await _relay_events(task, connection, reader)
+        except Failure as failure:
+            result.usage = reader.usage
+            result.broken = failure
+            task.answer.break_off(None if reader.error is not None else failure.message)
+            return
+        result.usage = reader.usage
+    await task.answer.drain()
+    await _farewell(connection)
+
+
+async def _hold(
+    task: Exchange, connection: ClientConnection, reader: StreamReader, deadline: float
+) -> bytes:
+    """Return the events up to and including the first token."""
+    held: list[bytes] = []
+    size = 0
+    while True:
+        piece = await connection.read_piece(deadline)
+        events = reader.feed(piece) if piece else reader.end()
+        held.append(events)
+        size += len(events)
+        if reader.error is not None:
+            raise task.provider.handle_stream_error(reader.error)
+        if reader.finished and not reader.started:
+            raise Failure("bad_answer", task.provider.name, "the stream holds no answer")
+        if reader.started or size > _HELD_LIMIT:
+            return b"".join(held)
+        if not piece:
+            raise Failure("bad_answer", task.provider.name, "the stream ended before a token came")
+
+
+async def _relay_events(task: Exchange, connection: ClientConnection, reader: StreamReader) -> None:
+    """Relay the rest of a stream; return only after its finish marker."""
+    answer = task.answer
+    name = task.provider.name
+    stall = task.provider.settings.stall_timeout
+    end = task.job.deadline
+    while True:
+        try:
+            piece = await connection.read_piece(min(end, trio.current_time() + stall))
+            events = reader.feed(piece) if piece else reader.end()
+        except DeadlineExceeded:
+            if trio.current_time() >= end:
+                raise Failure("timeout", name, "the request's time is up") from None
+            raise Failure("stall", name, f"the stream was silent for {stall:g} s") from None
+        except ConnectionLost as lost:
+            raise _lost(task, lost) from lost
+        except ProtocolError as error:
+            raise Failure("broken_stream", name, str(error)) from error
+        except AnswerFault as fault:
+            if fault.events:
+                answer.events(fault.events)
+            raise Failure("broken_stream", name, fault.message) from fault
+        if reader.finished:
+            answer.finish(events)
+            return
+        if events:
+            answer.events(events)
+            await answer.drain()
+        if reader.error is not None:
+            raise Failure("broken_stream", name, reader.error.message)
+        if not piece:
+            raise Failure("broken_stream", name, "the stream ended without its finish marker")
+
+
+async def _farewell(connection: ClientConnection) -> None:
+    """Read the end of the upstream's message, so that the connection can be kept."""
+    if connection.reusable:
+        return
+    deadline = trio.current_time() + _FAREWELL
+    try:
+        while await connection.read_piece(deadline):
+            pass
+    except (ConnectionLost, DeadlineExceeded, ProtocolError):
+        connection.close()
+
+
+def _lost(task: Exchange, lost: ConnectionLost) -> Failure:
+    """Tell a provider task that ended from an upstream that hung up."""
+    if isinstance(lost.reason, ActorDown):
+        return Failure("provider_down", task.provider.name, str(lost.reason))
+    return Failure("reset", task.provider.name, str(lost))

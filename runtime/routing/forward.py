@@ -1,0 +1,371 @@
+"""The attempt loop: from a request and its candidates to an answer or an honest no.
+
+A round goes through the candidates in the plan's order: the next provider is always tried before
+the same one again. When a round has failed and some of its failures may pass, the loop waits and
+goes round again with those, within the request's deadline, its attempts and the retry budget.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import trio
+
+from providers.failures import Failure, FailureKind
+from providers.interface import ProviderInterface
+from runtime.outcome import Attempt, AttemptKind, Finished
+from runtime.routing.attempt import Answer, Exchange, ExchangeResult, Job, exchange
+from runtime.routing.breaker import Permit
+from runtime.routing.breaker_view import BreakerView
+from runtime.routing.gate import RateGate
+from runtime.routing.plan import Candidate
+from runtime.routing.resolve import Route
+from runtime.routing.retry import RetryBudget, RetryPolicy
+from runtime.routing.verdicts import VERDICTS, judge, status_of
+from supervision import Ref, Table
+
+__all__ = ["Forwarder", "GaveUp", "Upstream"]
+
+_LONGEST_PAUSE = 60.0
+"""Seconds a request is held for a provider that asked for patience; beyond, the asker is told."""
+
+_FREE: frozenset[FailureKind] = frozenset({"provider_down", "queue_full"})
+"""Failures of the daemon's own: going on after them adds no load to any upstream that failed, so
+they are not paid for out of the retry budget."""
+
+
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured provider as the attempt loop sees it.
+
+    Attributes:
+        interface: How to speak to it.
+        actor: Its task.
+        breaker: Its breaker's task, which hears of every attempt.
+        gate: Closed by a 429.
+        retry: When it may be asked again.
+    """
+
+    interface: ProviderInterface
+    actor: Ref
+    breaker: Ref
+    gate: RateGate
+    retry: RetryPolicy
+
+
+class GaveUp(Exception):  # noqa: N818 - names the event; the door turns it into an error answer
+    """Nobody answered a request.
+
+    Args:
+        failures: What became of each candidate that was tried or passed over, in order.
+        attempts: How many exchanges were made.
+    """
+
+    def __init__(self, failures: Sequence[Failure], attempts: int) -> None:
+        super().__init__(failures, attempts)
+        self.failures = failures
+        self.attempts = attempts
+
+    @property
+    def last(self) -> Failure:
+        """The failure that the asker is told: of an exchange rather than of a passed-over one."""
+        return self.failures[-1]
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which asking again is worth it, where that is known."""
+        known = [f.retry_after for f in self.failures if f.retry_after is not None]
+        return min(known) if known else None
+
+    def explanation(self) -> str:
+        """Return one line that says what became of each provider."""
+        told = dict.fromkeys(str(failure) for failure in self.failures)
+        return "no provider could answer: " + "; ".join(told)
+
+
+class Forwarder:
+    """Tries candidates until one answers; runs in the asker's task and has none of its own.
+
+    Args:
+        upstreams: The configured providers by name.
+        breakers: The published state of their breakers.
+        budget: What pays for attempts beyond the first.
+        telemetry: Hears of attempts and finished requests.
+        failover: Hears of attempts.
+        policy: How long to wait between rounds.
+    """
+
+    def __init__(
+        self,
+        *,
+        upstreams: Mapping[str, Upstream],
+        breakers: Table[str, BreakerView],
+        budget: RetryBudget,
+        telemetry: Ref,
+        failover: Ref,
+        policy: RetryPolicy,
+    ) -> None:
+        self._upstreams = upstreams
+        self._breakers = breakers
+        self._budget = budget
+        self._telemetry = telemetry
+        self._failover = failover
+        self._policy = policy
+
+    async def forward(self, job: Job, route: Route, answer: Answer) -> None:
+        """Get one request answered.
+
+        Args:
+            job: The request.
+            route: Its candidates.
+            answer: Where the answer goes.
+
+        Raises:
+            GaveUp: When nobody answered and nothing has reached the asker.
+        """
+        run = _Run(self, job, route, answer)
+        try:
+            await run.go()
+        except GaveUp as gave_up:
+            run.status = status_of(gave_up.last)
+            raise
+        finally:
+            run.report()
+
+    def permit(self, upstream: Upstream, now: float) -> Permit | Failure:
+        """Ask gate and breaker for one attempt at a provider.
+
+        Args:
+            upstream: The provider.
+            now: The present time.
+
+        Returns:
+            The permit, or why the provider is passed over.
+        """
+        name = upstream.interface.name
+        closed_for = upstream.gate.opens_in(now)
+        if closed_for:
+            return Failure(
+                "rate_limited",
+                name,
+                f"asked to be left alone for another {closed_for:.1f} s",
+                retry_after=closed_for,
+            )
+        view = self._breakers.get(name)
+        if view is None:
+            return Failure("provider_down", name, "its breaker has not started")
+        permit = view.acquire(now)
+        if permit is None:
+            return view.refusal(name, now)
+        return permit
+
+    def upstream(self, name: str) -> Upstream | None:
+        """Return a provider by name."""
+        return self._upstreams.get(name)
+
+    @property
+    def budget(self) -> RetryBudget:
+        """What pays for attempts beyond the first."""
+        return self._budget
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How long to wait between rounds."""
+        return self._policy
+
+    def tell(self, upstream: Upstream, attempt: Attempt) -> None:
+        """Report one attempt to whoever counts it."""
+        upstream.breaker.cast(attempt)
+        self._failover.cast(attempt)
+        self._telemetry.cast(attempt)
+
+    def tell_finished(self, finished: Finished) -> None:
+        """Report one request to whoever counts it."""
+        self._telemetry.cast(finished)
+
+
+class _Run:
+    """The way of one request through its candidates."""
+
+    __slots__ = (
+        "_answer",
+        "_failures",
+        "_forwarder",
+        "_job",
+        "_route",
+        "_tries",
+        "attempts",
+        "result",
+        "served_by",
+        "status",
+    )
+
+    def __init__(self, forwarder: Forwarder, job: Job, route: Route, answer: Answer) -> None:
+        self._forwarder = forwarder
+        self._job = job
+        self._route = route
+        self._answer = answer
+        self._failures: list[Failure] = []
+        self._tries: dict[str, int] = {}
+        self.attempts = 0
+        self.served_by: str | None = None
+        self.result: ExchangeResult | None = None
+        self.status = 499
+        """What the asker saw; 499, nginx's word for it, when the asker left before."""
+
+    async def go(self) -> None:
+        now = self._job.started
+        self._forwarder.budget.deposit(now)
+        candidates = self._route.order(now)
+        rounds = 0
+        while True:
+            rounds += 1
+            again: list[Candidate] = []
+            pauses: list[float] = []
+            for candidate in candidates:
+                failure = await self._try(candidate)
+                if failure is None:
+                    return
+                verdict = judge(failure)
+                if not verdict.next_provider:
+                    raise GaveUp([failure], self.attempts)
+                if verdict.same_provider and self._may_try_again(candidate):
+                    again.append(candidate)
+                    if failure.retry_after is not None:
+                        pauses.append(failure.retry_after)
+            await self._pause(rounds, again, pauses)
+            candidates = again
+
+    def _give_up(self) -> GaveUp:
+        failures = self._failures
+        # The asker is told of the last exchange; a provider passed over explains less.
+        tried = [failure for failure in failures if failure.provider in self._tries]
+        passed = [failure for failure in failures if failure.provider not in self._tries]
+        return GaveUp([*passed, *tried], self.attempts)
+
+    def _may_try_again(self, candidate: Candidate) -> bool:
+        upstream = self._forwarder.upstream(candidate.provider)
+        return (
+            upstream is not None
+            and self._tries.get(candidate.provider, 0) < upstream.retry.max_attempts
+        )
+
+    async def _pause(self, rounds: int, again: list[Candidate], pauses: list[float]) -> None:
+        """Wait before another round, or give up.
+
+        Candidates that asked for patience all did so or none: one that may be asked at once is not
+        kept waiting for one that may not.
+        """
+        if not again or self.attempts >= self._route.max_attempts:
+            raise self._give_up()
+        patient = min(pauses) if len(pauses) == len(again) else None
+        delay = self._forwarder.policy.delay(rounds, patient)
+        if delay > _LONGEST_PAUSE or trio.current_time() + delay >= self._job.deadline:
+            raise self._give_up()
+        await trio.sleep(delay)
+
+    async def _try(self, candidate: Candidate) -> Failure | None:
+        """Try one candidate; return what went wrong, or None when the asker has its answer."""
+        forwarder = self._forwarder
+        now = trio.current_time()
+        upstream = forwarder.upstream(candidate.provider)
+        if upstream is None:
+            return self._note(Failure("not_configured", candidate.provider, "not configured"))
+        if self.attempts >= self._route.max_attempts or now >= self._job.deadline:
+            raise self._give_up()
+        permit = forwarder.permit(upstream, now)
+        if isinstance(permit, Failure):
+            return self._note(permit)
+        if self._costs() and not forwarder.budget.withdraw(now):
+            permit.release()
+            raise self._give_up()
+        self.attempts += 1
+        self._tries[candidate.provider] = self._tries.get(candidate.provider, 0) + 1
+        failure = await self._attempt(upstream, candidate, permit, now)
+        return None if failure is None else self._note(failure)
+
+    def _note(self, failure: Failure) -> Failure:
+        self._failures.append(failure)
+        return failure
+
+    def _costs(self) -> bool:
+        """Tell whether the next attempt is a retry of what an upstream has failed at."""
+        return self.attempts > 0 and any(
+            failure.kind not in _FREE and failure.provider in self._tries
+            for failure in self._failures
+        )
+
+    async def _attempt(
+        self, upstream: Upstream, candidate: Candidate, permit: Permit, started: float
+    ) -> Failure | None:
+        """Make one exchange and report it, also when it is cancelled."""
+        job = self._job
+        result = self.result = ExchangeResult()
+        kind: AttemptKind = "cancelled"
+        name = upstream.interface.name
+        try:
+            await exchange(
+                Exchange(
+                    job=job,
+                    provider=upstream.interface,
+                    actor=upstream.actor,
+                    model=candidate.model,
+                    number=self.attempts,
+                    answer=self._answer,
+                ),
+                result,
+            )
+        except Failure as failure:
+            kind = failure.kind
+            if VERDICTS[kind].gate:
+                upstream.gate.refused(trio.current_time(), failure.retry_after)
+            return failure
+        else:
+            kind = "ok" if result.broken is None else result.broken.kind
+            self.served_by = name
+            self.status = result.status or 200
+            return None
+        finally:
+            now = trio.current_time()
+            first = result.first_token
+            self._forwarder.tell(
+                upstream,
+                Attempt(
+                    provider=name,
+                    model=candidate.model or job.request.model,
+                    group=job.group,
+                    dialect=job.dialect,
+                    stream=job.request.stream,
+                    kind=kind,
+                    status=result.status,
+                    started=started,
+                    first_token=None if first is None else first - started,
+                    duration=now - started,
+                    usage=result.usage,
+                    number=self.attempts,
+                    request_id=job.request.request_id,
+                ),
+            )
+            permit.release()
+
+    def report(self) -> None:
+        """Report the request, however it ended."""
+        job = self._job
+        result = self.result
+        served = self.served_by is not None
+        first = result.first_token if served and result is not None else None
+        self._forwarder.tell_finished(
+            Finished(
+                request_id=job.request.request_id,
+                dialect=job.dialect,
+                group=job.group,
+                model=job.request.model,
+                provider=self.served_by,
+                attempts=self.attempts,
+                status=self.status,
+                ok=served and result is not None and result.broken is None,
+                cancelled=self.status == 499,
+                duration=trio.current_time() - job.started,
+                first_token=None if first is None else first - job.started,
+                usage=result.usage if served and result is not None else None,
+                stream=job.request.stream,
+            )
+        )

@@ -1,0 +1,202 @@
+"""From the model name in a request to the candidates that may answer it.
+
+A name is looked up among the aliases, then the groups, then as ``provider/model``, and last among
+the models that providers list. What was found for a name is kept, so that a request costs a
+look-up; the plans behind it stay the failover manager's and change under the same name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+
+import msgspec
+
+from providers.interface import ProviderInterface
+from runtime.routing.plan import Candidate, Group, Plan
+from supervision import Table
+
+__all__ = ["Member", "Resolver", "Route", "Target", "UnroutableError"]
+
+_REMEMBERED = 4096
+"""Names kept; then all are forgotten, because names come from askers and could be anything."""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alias stands for: a group, or a provider's model."""
+
+    group: str | None = None
+    provider: str | None = None
+    model: str | None = None
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider as resolution sees it.
+
+    Attributes:
+        interface: Its dialect and models; None when it is not configured.
+        dialect: The dialect it would speak.
+        missing: What it lacks; empty when it is configured.
+    """
+
+    interface: ProviderInterface | None
+    dialect: str
+    missing: str = ""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request goes.
+
+    Attributes:
+        group: The group, if the name stands for one.
+        order: Returns the candidates in the order for the next request.
+        max_attempts: Exchanges at most.
+    """
+
+    group: str | None
+    order: Callable[[float], Sequence[Candidate]]
+    max_attempts: int
+
+
+class UnroutableError(Exception):
+    """No provider can be asked for a model name.
+
+    Args:
+        status: The HTTP status that says so.
+        message: Why, and what there is instead.
+        code: OpenAI's error code.
+    """
+
+    def __init__(self, status: int, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Resolver:
+    """Looks model names up.
+
+    Args:
+        aliases: The configured aliases.
+        groups: The configured groups, in the order they are shown.
+        members: The configured providers, in the order they are shown.
+        plans: The published plans of the groups.
+        attempts: Exchanges at most for a name that is no group.
+    """
+
+    def __init__(
+        self,
+        *,
+        aliases: Mapping[str, Target],
+        groups: Mapping[str, Group],
+        members: Mapping[str, Member],
+        plans: Table[str, Plan],
+        attempts: int,
+    ) -> None:
+        self._aliases = aliases
+        self._groups = groups
+        self._members = members
+        self._plans = plans
+        self._attempts = attempts
+        self._found: dict[tuple[str, str], Route] = {}
+
+    def resolve(self, model: str, dialect: str) -> Route:
+        """Return where a request goes.
+
+        Args:
+            model: The model named in it.
+            dialect: The dialect it is written in.
+
+        Raises:
+            UnroutableError: When no provider can be asked: an unknown name, one whose providers
+                speak another dialect, or one whose providers are not configured.
+        """
+        route = self._found.get((model, dialect))
+        if route is None:
+            route = self._look_up(model, dialect)
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[model, dialect] = route
+        return route
+
+    def names(self) -> dict[str, str]:
+        """Return every name that can be asked for and who stands behind it, aliases first.
+
+        Patterns are not names and are left out.
+        """
+        found = dict.fromkeys(self._aliases, "standby")
+        found.update(dict.fromkeys(self._groups, "standby"))
+        for name, member in self._members.items():
+            if member.interface is not None:
+                for model in member.interface.settings.models:
+                    if not any(sign in model for sign in "*?["):
+                        found.setdefault(model, name)
+        return found
+
+    def _look_up(self, model: str, dialect: str) -> Route:
+        alias = self._aliases.get(model)
+        if alias is not None:
+            if alias.group is not None:
+                return self._group(alias.group, dialect)
+            assert alias.provider is not None
+            return self._fixed(model, [Candidate(alias.provider, alias.model)], dialect)
+        if model in self._groups:
+            return self._group(model, dialect)
+        provider, slash, rest = model.partition("/")
+        if slash and rest and provider in self._members:
+            return self._fixed(model, [Candidate(provider, rest)], dialect)
+        listing = [
+            Candidate(name, model)
+            for name, member in self._members.items()
+            if member.interface is not None and member.interface.serves(model)
+        ]
+        if not listing:
+            raise UnroutableError(404, self._unknown(model), "model_not_found")
+        return self._fixed(model, listing, dialect)
+
+    def _group(self, group: str, dialect: str) -> Route:
+        usable = self._usable(group, self._groups[group].members, dialect)
+        part = frozenset(candidate.provider for candidate in usable)
+        plans = self._plans
+
+        def order(now: float) -> Sequence[Candidate]:
+            return plans[group].within(part).order(now)
+
+        return Route(group=group, order=order, max_attempts=self._groups[group].max_attempts)
+
+    def _fixed(self, model: str, candidates: Sequence[Candidate], dialect: str) -> Route:
+        usable = self._usable(model, candidates, dialect)
+
+        def order(_now: float) -> Sequence[Candidate]:
+            return usable
+
+        return Route(group=None, order=order, max_attempts=self._attempts)
+
+    def _usable(
+        self, model: str, candidates: Sequence[Candidate], dialect: str
+    ) -> Sequence[Candidate]:
+        """Return the candidates that are configured and speak the dialect; at least one."""
+        speaking = [c for c in candidates if self._members[c.provider].dialect == dialect]
+        if not speaking:
+            others = sorted({self._members[c.provider].dialect for c in candidates})
+            raise UnroutableError(
+                400,
+                f"model {model!r} is served by providers of the {' and '.join(others)} API only; "
+                f"ask for it in that API, or name a model of a provider of the {dialect} API",
+                "dialect_not_served",
+            )
+        usable = [c for c in speaking if self._members[c.provider].interface is not None]
+        if not usable:
+            lacking = "; ".join(
+                f"{c.provider}: {self._members[c.provider].missing}" for c in speaking
+            )
+            raise UnroutableError(
+                503, f"no provider of model {model!r} is configured: {lacking}", "not_configured"
+            )
+        return usable
+
+    def _unknown(self, model: str) -> str:
+        known = self.names()
+        close = get_close_matches(model, known, n=3)
+        message = f"unknown model {model!r}"
+        if close:
+            return f"{message}; did you mean {' or '.join(repr(name) for name in close)}?"
+        return f"{message}; GET /v1/models lists what there is"
