@@ -142,6 +142,8 @@ class BreakerView:
         Args:
             now: The present time.
         """
+        if self.circuit.passing and self.account.passing:
+            return True
         return self.circuit.ready(now) and self.account.ready(now)
 
     def retry_in(self, now: float) -> float:

@@ -211,7 +211,7 @@ class RoundRobinPlan(Plan):
     turns of three. When none is ready the rotation goes through all.
     """
 
-    __slots__ = ("_cursor", "_rotations")
+    __slots__ = ("_cursor", "_providers", "_rotations")
 
     def __init__(
         self,
@@ -223,6 +223,7 @@ class RoundRobinPlan(Plan):
         super().__init__(group, ready, cursors, part)
         members = self.candidates
         self._cursor = self._cursors.of(part)
+        self._providers = tuple(member.provider for member in members)
         self._rotations = tuple(members[at:] + members[:at] for at in range(len(members)))
 
     def order(self, now: float) -> Sequence[Candidate]:
@@ -234,12 +235,14 @@ class RoundRobinPlan(Plan):
         if cursor.members is not self.candidates:
             cursor.follow(self.candidates)
         at = cursor.at
-        size = len(rotations)
+        providers = self._providers
+        size = len(providers)
         ready = self._ready
-        for place, candidate in enumerate(rotations[at], at):
-            if ready(candidate.provider, now):
-                at = place % size
-                break
+        if not ready(providers[at], now):
+            for step in range(1, size):
+                if ready(providers[(at + step) % size], now):
+                    at = (at + step) % size
+                    break
         cursor.at = (at + 1) % size
         return rotations[at]
 
