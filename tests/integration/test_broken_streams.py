@@ -1,7 +1,5 @@
 """Streams that break after tokens went out: the asker is told, never handed half as the whole."""
 
-import http.client
-import json
 from collections.abc import Callable, Iterator, Mapping
 
 import anthropic
@@ -12,7 +10,7 @@ from tests.support import clients
 from tests.support.answers import PATHS, WORDS, closing, opening, request_body, tokens
 from tests.support.clients import ANTHROPIC_ASK, OPENAI_ASK
 from tests.support.configs import base_url, config, group, upstream
-from tests.support.daemon import Daemon, UnixConnection
+from tests.support.daemon import Daemon
 from tests.support.reading import error_of, events, finished, partial_text
 from tests.support.scripted import Exchange, Scripted
 
@@ -157,7 +155,9 @@ def test_the_anthropic_sdk_raises_after_the_tokens_it_got(daemon: Daemon, breaka
 def test_on_the_wire_there_is_an_error_event_and_no_clean_end(
     daemon: Daemon, breakage: str, dialect: str
 ) -> None:
-    body, clean = _read_raw(daemon, f"{breakage}-{dialect}", dialect)
+    body, clean = daemon.read_raw_stream(
+        PATHS[dialect], request_body(dialect, f"{breakage}-{dialect}", stream=True)
+    )
     seen = list(events(body))
     assert partial_text([e for e in seen if e.name != "error"], dialect) == "".join(WORDS[:SENT])
     error = error_of(seen, dialect)
@@ -171,26 +171,3 @@ def test_on_the_wire_there_is_an_error_event_and_no_clean_end(
 def breakage(request: pytest.FixtureRequest) -> str:
     assert isinstance(request.param, str)
     return request.param
-
-
-def _read_raw(daemon: Daemon, model: str, dialect: str) -> tuple[bytes, bool]:
-    """Return the body as far as it came, and whether it ended with its last chunk."""
-    connection = UnixConnection(daemon.socket, 15)
-    try:
-        connection.request(
-            "POST",
-            PATHS[dialect],
-            json.dumps(request_body(dialect, model, stream=True)),
-            {"content-type": "application/json"},
-        )
-        answer = connection.getresponse()
-        assert answer.status == 200
-        got = b""
-        try:
-            while piece := answer.read1(65536):
-                got += piece
-        except (http.client.IncompleteRead, ConnectionError, ValueError):
-            return got, False
-        return got, True
-    finally:
-        connection.close()

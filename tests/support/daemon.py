@@ -262,6 +262,28 @@ class Daemon:
         named = {"content-type": "application/json"} if data is not None else {}
         return ask(self.socket, method, target, data, {**named, **(headers or {})}, timeout=timeout)
 
+    def read_raw_stream(self, target: str, body: object) -> tuple[bytes, bool]:
+        """Ask for a stream; return what came of it, and whether it was ended with its last chunk.
+
+        The answer must have begun with 200.
+        """
+        connection = UnixConnection(self.socket, 15)
+        try:
+            connection.request(
+                "POST", target, json.dumps(body), {"content-type": "application/json"}
+            )
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            got = b""
+            try:
+                while piece := answer.read1(65536):
+                    got += piece
+            except (http.client.IncompleteRead, ConnectionError, ValueError):
+                return got, False
+            return got, True
+        finally:
+            connection.close()
+
     def get(self, target: str) -> Any:
         """Return the decoded answer of a GET that must be answered 200."""
         reply = self.ask("GET", target)
