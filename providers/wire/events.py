@@ -160,6 +160,8 @@ class StreamReader(ABC):
 
     def _feed_slowly(self, piece: bytes) -> bytes:
         """Go on from an incomplete event, or from the very beginning."""
+        if self._over:
+            return b""
         pending = self._pending
         before = len(pending)
         pending += piece
@@ -171,8 +173,6 @@ class StreamReader(ABC):
                 # Not relayed: it is no part of any event, and clients' parsers stumble over it.
                 del pending[: len(_MARK)]
                 before = 0
-        if self._over:
-            return b""
         # The boundary may have begun in what was held; only it and the new bytes are searched.
         start = max(0, before - 4)
         if _BOUNDARY.search(pending, start) is None:

@@ -92,13 +92,12 @@ class OpenAIStreamReader(StreamReader):
             return self._judge_loosely(data)
         if not data.isascii() and not valid_text(data):
             raise AnswerFault("an event of the stream is not UTF-8")
-        if chunk.error is not None:
+        if chunk.error is not None or chunk.choices is None:
             return self._judge_loosely(data)
-        if chunk.choices:
-            for choice in chunk.choices:
-                self._begun.add(choice.index)
-                if choice.finish_reason:
-                    self._finish(choice.index, choice.finish_reason)
+        for choice in chunk.choices:
+            self._begun.add(choice.index)
+            if choice.finish_reason:
+                self._finish(choice.index, choice.finish_reason)
         if chunk.usage is not None:
             self.usage = read_usage(chunk.usage) or self.usage
         return False
