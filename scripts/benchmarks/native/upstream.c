@@ -44,7 +44,7 @@ static size_t json_length;
     "\"model\":\"bench-stream\",\"system_fingerprint\":\"fp_bench\",\"choices\":[{\"index\":0,\"delta\":"
 static const char STREAM_HEAD[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
     "Cache-Control: no-cache\r\nx-request-id: req_bench\r\nTransfer-Encoding: chunked\r\n\r\n";
-static const char FIRST[] = CHUNK_HEAD "{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+static const char FIRST[] = CHUNK_HEAD "{\"role\":\"assistant\",\"content\":\"Once\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
 static const char MIDDLE[] = CHUNK_HEAD "{\"content\":\" word\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
 static const char FINISH[] = CHUNK_HEAD "{},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
     "\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":97,\"total_tokens\":1097}}\n\n";
