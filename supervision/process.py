@@ -44,7 +44,7 @@ class Child:
 
     Attributes:
         spec: how to start it.
-        name: its id.
+        name: its id; tasks started by the thousand share one specification and differ in this.
         process: the incarnation that lives, if one does.
         owned: the incarnation that the supervisor believes to live: it may have ended already
             with its exit notice still in the supervisor's mailbox.
@@ -76,9 +76,11 @@ class Child:
         "ticket",
     )
 
-    def __init__(self, spec: ChildSpec, parent: Parent, system: System) -> None:
+    def __init__(
+        self, spec: ChildSpec, parent: Parent, system: System, name: str | None = None
+    ) -> None:
         self.spec = spec
-        self.name = spec.id
+        self.name = spec.id if name is None else name
         self.parent = parent
         self.system = system
         self.process: Process | None = None

@@ -247,15 +247,15 @@ class SupervisorProcess(Process):
 
     # ---- children
 
-    def add(self, spec: ChildSpec) -> Child:
-        """Enter a specification, not started yet.
+    def add(self, spec: ChildSpec, name: str | None = None) -> Child:
+        """Enter a specification, not started yet, under its id or another name.
 
         Raises:
             AlreadyStarted: the name is taken.
         """
-        child = Child(spec, self, self.child.system)
+        child = Child(spec, self, self.child.system, name)
         child.system.claim(child)
-        self.children[spec.id] = child
+        self.children[child.name] = child
         return child
 
     def remove(self, child: Child) -> None:

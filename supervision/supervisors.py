@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -235,6 +235,10 @@ class StaticSupervisor(SupervisorProcess):
         )
 
 
+# Checked once, shared by all tasks: a check for each would cost as much as the task.
+_ANY_TASK: Final = ChildSpec("task", trio.sleep_forever, "task", "temporary")
+
+
 class DynamicSupervisor(StaticSupervisor):
     """One incarnation of a supervisor whose children come and go."""
 
@@ -255,7 +259,7 @@ class DynamicSupervisor(StaticSupervisor):
         if name is None:
             name = f"{self.name}:{next(self._number)}"
         self.check_room(name)
-        child = self.add(ChildSpec(name, run, "task", "temporary"))
+        child = self.add(_ANY_TASK, name)
         self.launch(TaskProcess(child, run, args))
         return name
 
