@@ -161,14 +161,18 @@ def _return_of(daemon: Daemon, name: str, killed: int, most: float) -> str:
     """Wait for the next incarnation of an actor and say what became of it."""
     began = time.monotonic()
     while True:
+        trouble = ""
         try:
             tree = daemon.request("GET", "/supervision/tree").json().get("tree") or {}
-        except DaemonError:
-            tree = {}  # the door we came through may be what was killed
+        except DaemonError as error:
+            # The door we came through may be what was killed; it opens again.
+            tree, trouble = {}, str(error)
         node = _find(tree, name)
         waited = time.monotonic() - began
         if node and node.get("state") == "running" and node.get("incarnation", 0) > killed:
             return f"it is back as #{node['incarnation']} after {waited:.2f} s"
+        if waited >= most and trouble:
+            return f"after {duration(waited)}: {trouble}"
         if waited >= most:
             state = node.get("state", "gone") if node else "gone"
             return f"after {duration(waited)} it is {state}; see: standby tree"

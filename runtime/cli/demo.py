@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from runtime.cli import exits
-from runtime.cli.client import Daemon, DaemonError, quote
+from runtime.cli.client import Daemon, DaemonError, error_message, quote
 from runtime.cli.terminal import complain, prints_unicode, show, wants_colour, width
 from runtime.cli.tree import fetch
 from runtime.view.render import render
@@ -208,17 +208,17 @@ class _Stage:
         ):
             if answer.status != 200:
                 raise _Failed(f"the daemon answered {answer.status}")
-            seen, last = 0, ""
+            seen, last, end = 0, "", "without a reason"
             try:
                 for _, data in answer.events():
                     seen, last = seen + 1, data
                     if seen == 8:
                         self._kill(daemon)
             except DaemonError as error:
-                last = str(error)
+                end = str(error)
             if last == "[DONE]":
                 raise _Failed("the stream of a killed provider was reported complete")
-        print(f"the stream ended after {seen - 1} events, with: {last[:200]}")
+        print(f"the stream broke off after {seen} events: {error_message(last) or end}")
 
     def _kill(self, daemon: Daemon) -> None:
         answer = daemon.request("POST", f"/supervision/{quote('provider:sim-a')}/kill")

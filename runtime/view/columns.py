@@ -54,7 +54,9 @@ class Columns:
         rest -= self._name
         self._facts = self._last_exit = 0
         if self._full_mailbox:
-            self._facts = min(40 if self._rate else 34, max(0, rest - 2 * len(_GAP) - 12))
+            exits = max((len(str(row.node.get("last_exit") or "")) for row in rows), default=0)
+            self._last_exit = min(max(exits, len("last exit")), max(9, rest // 3))
+            self._facts = max(0, min(44, rest - self._last_exit - 2 * len(_GAP)))
             self._last_exit = max(0, rest - self._facts - 2 * len(_GAP))
         elif not self._narrow:
             self._facts = max(0, rest - len(_GAP))

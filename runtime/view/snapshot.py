@@ -106,9 +106,13 @@ class Snapshot:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The last reports, oldest first."""
+        """The last reports worth a look, oldest first: all but the first start of an actor.
+
+        Every connection of a client starts an actor; what matters is what started again.
+        """
         events = self.answer.get("events")
-        return [_object(event) for event in events] if isinstance(events, list) else []
+        reports = [_object(event) for event in events] if isinstance(events, list) else []
+        return [event for event in reports if not _is_first_start(event)]
 
     def provider(self, name: str) -> dict[str, Any]:
         """Return what the daemon's health says of one provider; empty when it says nothing."""
@@ -210,6 +214,10 @@ class Snapshot:
             node = pending.pop()
             yield node
             pending.extend(reversed(_children(node)))
+
+
+def _is_first_start(event: dict[str, Any]) -> bool:
+    return event.get("kind") == "progress" and event.get("incarnation") == 1
 
 
 def _children(node: dict[str, Any]) -> list[dict[str, Any]]:

@@ -109,6 +109,16 @@ def test_kill_says_what_became_of_an_actor_that_does_not_come_back(
     assert "it is restarting" in capsys.readouterr().out
 
 
+def test_kill_says_when_the_daemon_went_with_the_actor(
+    daemon: FakeDaemon, standby: Standby, capsys: Capture
+) -> None:
+    killed = answer(200, {"killed": "standby", "incarnation": 1})
+    daemon.answers["POST", "/supervision/standby/kill"] = killed
+    daemon.answers["GET", "/supervision/tree"] = [b""]
+    assert standby("kill", "standby", "--wait", "0.01") == exits.OK
+    assert "closed the connection" in capsys.readouterr().out
+
+
 def test_killing_an_unknown_name_passes_on_what_the_daemon_says(
     daemon: FakeDaemon, standby: Standby, capsys: Capture
 ) -> None:

@@ -67,7 +67,19 @@ def test_wider_lines_have_more_columns_in_a_fixed_order() -> None:
 def test_wide_lines_show_mailbox_peak_and_limit_and_the_last_exit() -> None:
     lines = shown(Snapshot(tree_answer(killed=True), health_answer()), 120)
     assert "4/120/10k      12k" in row_of(lines, "telemetry")
-    assert row_of(lines, "provider:sim-a").endswith("closed · 2 in flight · health 0.95  killed")
+    provider = row_of(lines, "provider:sim-a")
+    assert "  closed · 2 in flight · health 0.95  " in provider
+    assert provider.endswith("  killed")
+
+
+def test_first_starts_are_no_news_and_restarts_are() -> None:
+    def started(name: str, incarnation: int) -> dict[str, Any]:
+        return {"kind": "progress", "context": "started", "name": name, "incarnation": incarnation}
+
+    events = [started("connection:unix:1", 1), started("telemetry", 2)]
+    lines = shown(Snapshot({"tree": node("root"), "events": events}))
+    assert not any("connection" in line for line in lines)
+    assert any(line.split()[:3] == ["started", "telemetry", "#2"] for line in lines)
 
 
 def test_ascii_uses_no_other_characters() -> None:
