@@ -80,6 +80,8 @@ def _print_summary(config: Config, file: Path, socket: str) -> None:
         print(f"tcp        {config.tcp.host}:{config.tcp.port}")
     for name, provider in config.providers.items():
         state = "" if provider.configured else f"   not configured: {provider.missing}"
+        if not provider.enabled:
+            state = "   disabled"
         print(f"provider   {name} ({provider.kind}){state}")
     for name, group in config.groups.items():
         many = len(group.members)

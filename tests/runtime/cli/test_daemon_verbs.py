@@ -20,6 +20,7 @@ providers:
   sim-a: {{kind: simulated}}
   real: {{kind: openai, base_url: "http://127.0.0.1:11434/v1"}}
   keyless: {{kind: openai}}
+  off: {{kind: openai, enabled: false}}
 groups:
   chat: {{members: [{{provider: sim-a, model: sim-1}}]}}
 models: {{fast: {{group: chat}}}}
@@ -56,7 +57,7 @@ def test_check_sums_up_a_good_file(good: Path, capsys: Capture) -> None:
     assert "/tmp/standby-good.sock" in shown
     assert "sim-a (simulated)" in shown
     assert "keyless (openai)   not configured: " in shown
-    assert "chat (priority, 1 members)" not in shown
+    assert "off (openai)   disabled" in shown
     assert "chat (priority, 1 member)" in shown
     assert "fast" in shown
 
@@ -109,3 +110,10 @@ def test_up_runs_the_daemon_and_returns_its_exit_code(
     monkeypatch.setitem(sys.modules, "runtime.application", application)
     assert main(["up", "--config", str(good), *flags]) == 7
     assert ran == [{"socket_path": Path(socket), "config_file": good}]
+
+
+def test_schema_prints_the_json_schema_of_the_configuration(capsys: Capture) -> None:
+    assert main(["schema"]) == exits.OK
+    told = json.loads(capsys.readouterr().out)
+    assert told["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert {"providers", "groups", "models"} <= told["properties"].keys()
