@@ -217,7 +217,7 @@ class _Checks:
         if provider is None:  # it could not be read, which has been said
             return member
         if member.model is not None:
-            self._listed_model(provider, member.model, where)
+            self._listed_model(member.provider, provider, member.model, where)
             return member
         if len(provider.models) == 1 and not _PATTERN.intersection(provider.models[0]):
             return msgspec.structs.replace(member, model=provider.models[0])
@@ -228,7 +228,7 @@ class _Checks:
         return member
 
     def _listed_model(
-        self, provider: ProviderConfig, model: str, where: tuple[str | int, ...]
+        self, name: str, provider: ProviderConfig, model: str, where: tuple[str | int, ...]
     ) -> None:
         models = provider.models
         if models and not any(fnmatchcase(model, pattern) for pattern in models):
@@ -236,7 +236,7 @@ class _Checks:
             near = "" if hidden else suggestion(model, models)
             shown = self._places.shown(*where, "model")
             self._doubtful(
-                f"{shown} is not among the models that the provider lists: {listed(models)}.{near}",
+                f"{shown} is not among the models that {name} lists: {listed(models)}.{near}",
                 *where,
                 "model",
             )

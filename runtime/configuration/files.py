@@ -37,7 +37,7 @@ def read_bounded(path: Path | str, limit: int, *, private: bool = False) -> byte
     """
     # Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(handle, "rb") as file:  # noqa: PTH123 - it is the handle that was checked
+    try:
         found = os.fstat(handle)
         if stat.S_ISDIR(found.st_mode):
             raise ValueError("is a directory, expected a file")
@@ -45,7 +45,10 @@ def read_bounded(path: Path | str, limit: int, *, private: bool = False) -> byte
             raise ValueError("is not a regular file")
         if private and found.st_mode & (stat.S_IROTH | stat.S_IWOTH):
             raise OpenToOthersError(f"is open to everyone (mode {stat.S_IMODE(found.st_mode):04o})")
-        content = file.read(limit + 1)
+        with open(handle, "rb", closefd=False) as file:
+            content = file.read(limit + 1)
+    finally:
+        os.close(handle)
     if len(content) > limit:
         raise ValueError(f"is larger than {limit} bytes")
     return content

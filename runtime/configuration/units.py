@@ -34,9 +34,11 @@ def parse_duration(text: str) -> float:
 
 def format_duration(seconds: float) -> str:
     """Return ``seconds`` as the shortest text that `parse_duration` reads as the same number."""
+    if not seconds:
+        return "0s"
     for unit in ("h", "m", "s"):
         count = seconds / _SECONDS[unit]
-        if count == int(count) and count:
+        if count == int(count):
             return f"{int(count)}{unit}"
     milliseconds = round(seconds * 1000)
     if milliseconds * _SECONDS["ms"] == seconds:
