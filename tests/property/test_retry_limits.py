@@ -1,0 +1,159 @@
+"""Retry budget, retry waits and the rate gate keep their bounds whatever the order of events."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from runtime.routing.gate import GateSettings, RateGate
+from runtime.routing.retry import RetryBudget, RetryPolicy
+
+RATIO, FLOOR, TTL = 0.2, 2.0, 10.0
+
+
+class Budget(RuleBasedStateMachine):
+    """Within any ``ttl`` retries are at most the share of its requests and the floor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.budget = RetryBudget(RATIO, FLOOR, TTL)
+        self.now = 0.0
+        self.requests: list[float] = []
+        self.retries: list[float] = []
+
+    @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 4.0, 11.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(count=st.integers(1, 60))
+    def request(self, count: int) -> None:
+        for _ in range(count):
+            self.budget.deposit(self.now)
+            self.requests.append(self.now)
+
+    @rule(count=st.integers(1, 40))
+    def retry(self, count: int) -> None:
+        for _ in range(count):
+            left = self.budget.left(self.now)
+            allowed = self.budget.withdraw(self.now)
+            assert allowed == (left >= 1)
+            if allowed:
+                self.retries.append(self.now)
+
+    @invariant()
+    def retries_stay_within_the_share(self) -> None:
+        # Slices are tenths of ttl: what the budget remembers is between 0.9 and 1.0 of it.
+        retries = sum(at > self.now - 0.9 * TTL for at in self.retries)
+        requests = sum(at > self.now - TTL for at in self.requests)
+        # Some retries may have been paid for by requests that the window has just forgotten.
+        earlier = sum(self.now - 2 * TTL < at <= self.now - TTL for at in self.requests)
+        assert retries <= FLOOR * TTL + RATIO * (requests + earlier) + 1e-6
+
+    @invariant()
+    def a_quiet_daemon_can_retry(self) -> None:
+        if not any(at > self.now - TTL for at in self.retries):
+            assert self.budget.left(self.now) >= 1
+
+
+TestBudget = Budget.TestCase
+
+
+@given(
+    requests=st.integers(0, 500),
+    asked=st.integers(0, 500),
+    ratio=st.sampled_from([0.0, 0.1, 0.2, 1.0]),
+    floor=st.integers(0, 5),
+)
+def test_at_one_moment_exactly_the_share_and_the_floor_can_be_withdrawn(
+    requests: int, asked: int, ratio: float, floor: int
+) -> None:
+    budget = RetryBudget(ratio, floor, 10.0)
+    for _ in range(requests):
+        budget.deposit(50.0)
+    allowed = sum(budget.withdraw(50.0) for _ in range(asked))
+    assert allowed == min(asked, int(requests * ratio + floor * 10 + 1e-6))
+
+
+@given(
+    policy=st.builds(
+        RetryPolicy,
+        max_attempts=st.integers(1, 10),
+        base_delay_ms=st.integers(0, 1000),
+        max_delay_ms=st.integers(1000, 10_000),
+        backoff_factor=st.floats(1, 10),
+        jitter=st.booleans(),
+    ),
+    attempts=st.integers(1, 2000),
+    fraction=st.floats(0, 1, exclude_max=True),
+    retry_after=st.none() | st.floats(0, 100),
+)
+def test_a_wait_is_never_longer_than_its_bound_and_never_shorter_than_what_was_asked_for(
+    policy: RetryPolicy, attempts: int, fraction: float, retry_after: float | None
+) -> None:
+    delay = policy.delay(attempts, retry_after, fraction=lambda: fraction)
+    if retry_after is None:
+        assert 0 <= delay <= policy.max_delay_ms / 1000
+        if not policy.jitter and attempts == 1:
+            assert delay == policy.base_delay_ms / 1000
+    else:
+        assert retry_after <= delay <= retry_after + policy.base_delay_ms / 1000
+
+
+@given(
+    attempts=st.integers(1, 6),
+    limit=st.integers(1, 6),
+    deadline=st.floats(0, 20),
+    retry_after=st.none() | st.floats(0, 20),
+)
+def test_no_wait_reaches_the_deadline_and_no_attempt_goes_beyond_the_limit(
+    attempts: int, limit: int, deadline: float, retry_after: float | None
+) -> None:
+    policy = RetryPolicy(max_attempts=limit)
+    delay = policy.next_delay(attempts, now=0.0, deadline=deadline, retry_after=retry_after)
+    if attempts >= limit:
+        assert delay is None
+    elif delay is not None:
+        assert delay < deadline
+        assert delay >= (retry_after or 0.0)
+
+
+class Gate(RuleBasedStateMachine):
+    """A gate opens when it last said it would, never sooner, and never stays shut for ever."""
+
+    SETTINGS = GateSettings(pause=1.0, max_pause=8.0, max_retry_after=100.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = RateGate(self.SETTINGS)
+        self.now = 500.0
+        self.promised = 0.0
+
+    @rule(seconds=st.sampled_from([0.0, 0.2, 1.0, 7.0, 60.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(retry_after=st.none() | st.floats(0, 1000))
+    def refused(self, retry_after: float | None) -> None:
+        was_open = self.gate.opens_in(self.now) == 0
+        wait = self.gate.refused(self.now, retry_after)
+        if retry_after is not None:
+            asked = min(retry_after, self.SETTINGS.max_retry_after)
+            self.promised = max(self.promised, self.now + asked)
+        elif was_open:
+            assert 0.5 <= wait <= self.SETTINGS.max_pause
+            self.promised = self.now + wait
+        assert abs(self.now + wait - max(self.now, self.promised)) < 1e-6
+
+    @rule(seconds=st.floats(0, 50))
+    def close_until(self, seconds: float) -> None:
+        self.gate.close_until(self.now + seconds)
+        self.promised = max(self.promised, self.now + seconds)
+
+    @invariant()
+    def it_opens_when_it_said(self) -> None:
+        left = self.gate.opens_in(self.now)
+        assert left >= 0
+        assert abs(max(self.promised - self.now, 0.0) - left) < 1e-6
+        assert self.gate.opens_in(self.now + 101.0) == 0
+
+
+TestGate = Gate.TestCase

@@ -1,0 +1,1 @@
+"""Tests of routing: breakers, gates, retries, plans, failover."""
