@@ -29,10 +29,13 @@ from supervision.errors import (
 )
 from supervision.handles import ChildCounts, ChildInfo, SupervisorHandle
 from supervision.intensity import Backoff
+from supervision.jobs import Job
 from supervision.published import Published, PublishedWriter, Table, TableWriter
 from supervision.reasons import Reason, Shutdown, describe_reason, is_orderly, root_causes
 from supervision.refs import Ref
+from supervision.registry import AlreadyRegistered, Registration, Registry, RegistryEvent
 from supervision.reports import Report, Reports
+from supervision.signals import stop_on_signal
 from supervision.specs import ChildSpec, dynamic_supervisor, supervisor
 from supervision.system import System
 from supervision.task_process import TaskContext
@@ -47,6 +50,7 @@ __all__ = [
     "AdminError",
     "AlreadyOwned",
     "AlreadyPresent",
+    "AlreadyRegistered",
     "AlreadyStarted",
     "Backoff",
     "CallCycle",
@@ -61,6 +65,7 @@ __all__ = [
     "Continue",
     "Down",
     "Ignore",
+    "Job",
     "MailboxFull",
     "MailboxView",
     "MaxChildren",
@@ -72,6 +77,9 @@ __all__ = [
     "PublishedWriter",
     "Reason",
     "Ref",
+    "Registration",
+    "Registry",
+    "RegistryEvent",
     "Report",
     "Reports",
     "RestartBudget",
@@ -92,5 +100,6 @@ __all__ = [
     "is_orderly",
     "open_system",
     "root_causes",
+    "stop_on_signal",
     "supervisor",
 ]

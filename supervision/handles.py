@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from supervision.jobs import Job
 from supervision.refs import Ref
 from supervision.specs import ChildSpec
+
+V = TypeVar("V")
 
 
 class ChildInfo(msgspec.Struct, frozen=True):
@@ -63,12 +66,14 @@ class SupervisorHandle:
 
     Args:
         ref: the supervisor's reference.
+        find: how to get the reference for a child's name.
     """
 
-    __slots__ = ("ref",)
+    __slots__ = ("_find", "ref")
 
-    def __init__(self, ref: Ref) -> None:
+    def __init__(self, ref: Ref, find: Callable[[str], Ref]) -> None:
         self.ref = ref
+        self._find = find
 
     def __repr__(self) -> str:
         return f"<SupervisorHandle {self.ref.name!r}>"
@@ -187,3 +192,29 @@ class SupervisorHandle:
                 raise self.ref.down()
             raise TypeError(f"{self.ref.name!r} is not a dynamic supervisor")
         return starter(run, args, name)
+
+    def async_nolink(
+        self, run: Callable[..., Awaitable[V]], *args: Any, name: str | None = None
+    ) -> Job[V]:
+        """Start a temporary task under a dynamic supervisor and get its result later.
+
+        Nobody but those who wait for the job is touched by its failure, which is reported as a
+        crash; the job goes on when its starter ends.
+
+        Args:
+            run: an async function.
+            args: its arguments.
+            name: its name in the system; by default the supervisor's name and a number.
+
+        Returns:
+            The job, to wait for or to kill.
+
+        Raises:
+            MaxChildren: the supervisor is full.
+            AlreadyStarted: the name is taken.
+            ActorDown: the supervisor is down or stopping.
+            TypeError: it is not a dynamic supervisor.
+        """
+        job: Job[V] = Job()
+        job.follow(self._find(self.start_task(job.work, run, args, name=name)))
+        return job

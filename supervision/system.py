@@ -108,7 +108,7 @@ class System:
         Args:
             name: the supervisor's id; it need not have started yet.
         """
-        return SupervisorHandle(self.ref(name))
+        return SupervisorHandle(self.ref(name), self.ref)
 
     # ---- the whole
 
