@@ -1,6 +1,6 @@
 """The long-lived task of one provider: it owns the upstream connections and admits exchanges.
 
-Its mailbox takes two messages. ``Acquire`` asks for a connection: the answer is one that is ready
+Its mailbox takes few messages. ``Acquire`` asks for a connection: the answer is one that is ready
 to be written to, or a ``Failure``. ``Release`` gives it back. The bytes of an exchange never pass
 through here; the asker drives the connection it was lent. The connections belong to this actor all
 the same: when it ends, however it ends, they are closed, and every asker learns it at once.
@@ -26,7 +26,7 @@ from providers.http import (
 from providers.interface import ProviderInterface
 from supervision import NO_REPLY, Actor, ActorDown, PendingCall
 
-__all__ = ["Acquire", "ProviderActor", "Release"]
+__all__ = ["Acquire", "ProviderActor", "Release", "Trouble"]
 
 _SWEEP = 0.25
 """Seconds between looks at waiting askers whose time is up."""
@@ -48,6 +48,16 @@ class Release(msgspec.Struct, frozen=True):
     """Give a connection back; one that cannot be used again is closed already."""
 
     connection: ClientConnection
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Hear of an exchange that failed, to show it.
+
+    Attributes:
+        message: What went wrong, in plain words, without secrets.
+    """
+
+    message: str
 
 
 class _Sweep(msgspec.Struct, frozen=True):
@@ -117,6 +127,8 @@ class ProviderActor(Actor):
                 self._open_where_needed()
             else:
                 self._hand_on(message.connection)
+        elif isinstance(message, Trouble):
+            self._last_error = message.message
 
     async def handle_info(self, message: object) -> None:
         """Look after what time has overtaken."""

@@ -47,6 +47,11 @@ _NOT_FORWARDED = HOP_BY_HOP | {
 }
 
 
+_SHORTEST_SECRET = 6
+"""Characters from which a secret is looked for in what an upstream says; a shorter one would also
+be found in ordinary words."""
+
+
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One provider, ready to use: addresses, credentials and bounds.
 
@@ -151,6 +156,8 @@ class ProviderInterface(ABC):
             *((name.lower().encode(), value.encode()) for name, value in settings.headers),
         ]
         self._not_forwarded = _NOT_FORWARDED | {name for name, _ in own}
+        secrets = [settings.api_key or "", *(value for _, value in settings.headers)]
+        self._secrets = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         path = f"{self.target.base_path}{self.chat_path}"
         self._head = f"POST {path} HTTP/1.1\r\n".encode("ascii") + _header_lines(own)
 
@@ -228,15 +235,18 @@ class ProviderInterface(ABC):
             What happened, in the terms that routing decides by.
         """
         error = self.dialect.decode_error(body)
-        message = error.message if error is not None else f"the upstream answered {head.status}"
-        code = "" if error is None else f"{error.type} {error.code}"
+        message = f"the upstream answered {head.status}"
+        code = ""
+        if error is not None:
+            message = f"{message}: {error.message}"
+            code = f"{error.type} {error.code}"
         return Failure(
             classify_status(head.status, code, message),
             self.name,
-            message,
+            self.redact(message),
             status=head.status,
             retry_after=parse_retry_after(head.headers),
-            upstream_body=body if error is not None else None,
+            upstream_body=self._redact_bytes(body) if error is not None else None,
             upstream_content_type=head.header(b"content-type") if error is not None else None,
         )
 
@@ -255,7 +265,8 @@ class ProviderInterface(ABC):
             fault: What is wrong with the answer.
         """
         if fault.kind == "content_filter":
-            return Failure("content_filter", self.name, fault.message, status=fault.status)
+            message = self.redact(fault.message)
+            return Failure("content_filter", self.name, message, status=fault.status)
         code = f"{fault.error_type} {fault.error_code}"
         return self._within_success(fault.status, code, fault.message)
 
@@ -267,7 +278,24 @@ class ProviderInterface(ABC):
         kind = classify_status(status or 500, code, message)
         if kind not in {"rate_limited", "account", "content_filter"}:
             kind = "bad_answer"
-        return Failure(kind, self.name, message, status=status)
+        return Failure(kind, self.name, self.redact(message), status=status)
+
+    def redact(self, text: str) -> str:
+        """Return a text of the upstream's without this provider's secrets.
+
+        Some upstreams repeat the key they refuse.
+
+        Args:
+            text: What the upstream said.
+        """
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def _redact_bytes(self, body: bytes) -> bytes:
+        for secret in self._secrets:
+            body = body.replace(secret.encode("ascii"), b"***")
+        return body
 
 
 _OUT_OF_CREDIT = (

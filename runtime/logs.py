@@ -12,6 +12,8 @@ from typing import Literal, TextIO
 
 import msgspec
 
+from supervision import Report
+
 __all__ = ["set_up_logs"]
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
@@ -53,6 +55,17 @@ class _JsonLines(logging.Formatter):
         return msgspec.json.encode(fields, enc_hook=repr).decode()
 
 
+class _Quiet(logging.Filter):
+    """Leaves out the first starts of actors: at the usual level only what is out of order shows.
+
+    Clients' connections are actors too; a line for each would bury everything else.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        report = getattr(record, "report", None)
+        return not isinstance(report, Report) or report.kind != "progress" or report.incarnation > 1
+
+
 def set_up_logs(
     level: str, style: Literal["auto", "human", "json"], stream: TextIO | None = None
 ) -> None:
@@ -68,6 +81,8 @@ def set_up_logs(
     human = style == "human" or (style == "auto" and (journal or stream.isatty()))
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Human(journal=journal) if human else _JsonLines())
+    if level != "debug":
+        handler.addFilter(_Quiet())
     logger = logging.getLogger("standby")
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())

@@ -6,10 +6,10 @@ its children either, but those of a dynamic supervisor beside it: a door that di
 who is already inside.
 """
 
-import contextlib
 import logging
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import count
 
@@ -19,11 +19,14 @@ import trio
 from providers.http import Limits, Listener, Peer, Poller, ServerConnection, response_head
 from providers.wire import OPENAI
 from runtime.doors.session import Session
-from supervision import Actor, ChildSpec, MaxChildren, SupervisionError, SupervisorHandle
+from supervision import Actor, MaxChildren, SupervisionError, SupervisorHandle
 
 __all__ = ["Door", "OpenSessions", "own_users"]
 
 _log = logging.getLogger("standby.door")
+
+_RETRY = 0.02
+"""Seconds between looks for the connections' supervisor while it is being restarted."""
 
 _BUSY_BODY = OPENAI.encode_error(503, "too many connections to this daemon")
 _BUSY = (
@@ -77,18 +80,15 @@ class OpenSessions:
         return len(self._sessions)
 
 
-class _Accepted(msgspec.Struct, frozen=True):
-    """A client has come."""
-
-    sock: socket.socket
-
-
-class _Close(msgspec.Struct, frozen=True):
-    """Take no more clients."""
+class _Retry(msgspec.Struct, frozen=True):
+    """Look again whether the connections' supervisor is there."""
 
 
 class Door(Actor):
     """Accepts clients and starts a task for each.
+
+    A client is given its task at the moment it is accepted: there is no time in between in which
+    the door's end could lose it.
 
     Args:
         name: The door's short name, for the names of its connections.
@@ -122,7 +122,7 @@ class Door(Actor):
         self._open_session = open_session
         self._numbers = numbers
         self._users = users
-        self._arriving: set[socket.socket] = set()
+        self._waiting: deque[socket.socket] = deque()
         self._refused = 0
 
     async def init(self) -> None:
@@ -131,18 +131,17 @@ class Door(Actor):
         self._listener.accept_into(self._accepted)
         self._listener.resume()
 
-    async def handle_cast(self, message: object) -> None:
-        """Give a client that has come a task of its own."""
-        if isinstance(message, _Accepted):
-            self._arriving.discard(message.sock)
-            await self._admit(message.sock)
+    async def handle_info(self, message: object) -> None:
+        """Try again to serve those who came while the connections' supervisor was away."""
+        if isinstance(message, _Retry):
+            for _ in range(len(self._waiting)):
+                self._admit(self._waiting.popleft())
 
     def cleanup(self) -> None:
         """Leave new clients to the kernel's queue until the next incarnation."""
         self._listener.pause()
-        for sock in self._arriving:
-            sock.close()
-        self._arriving.clear()
+        while self._waiting:
+            self._waiting.popleft().close()
 
     def describe(self) -> Mapping[str, object]:
         """Return what the tree shows of a door."""
@@ -158,42 +157,28 @@ class Door(Actor):
             self._refused += 1
             _log.warning("refused a connection of user %s (pid %s)", peer.uid, peer.pid)
             sock.close()
-        elif self.ref.cast(_Accepted(sock)):
-            self._arriving.add(sock)
         else:
-            self._turn_away(sock)
+            self._admit(sock)
 
-    async def _admit(self, sock: socket.socket) -> None:
+    def _admit(self, sock: socket.socket) -> None:
+        """Give a client a task; keep it waiting while nobody can hold that task."""
+        assert self._connections is not None
+        if not self._connections.ref.alive:
+            if not self._waiting:
+                self.send_after(_RETRY, _Retry())
+            self._waiting.append(sock)
+            return
         connection = ServerConnection(self._poller, sock, self._limits)
         session = self._open_session(connection)
-
-        async def serve() -> None:
-            await self._sessions.run(session)
-
-        spec = ChildSpec(
-            f"connection:{self._name}:{next(self._numbers)}",
-            serve,
-            kind="task",
-            restart="temporary",
-            shutdown=1.0,
-        )
-        assert self._connections is not None
+        name = f"connection:{self._name}:{next(self._numbers)}"
         try:
-            await self._connections.start_child(spec)
-        except MaxChildren:
-            self._refused += 1
-            connection.write(_BUSY)
-            connection.close()
+            self._connections.start_task(self._sessions.run, session, name=name)
         except SupervisionError as error:
             self._refused += 1
-            _log.warning("a client could not be served: %s", error)
+            if not isinstance(error, MaxChildren):
+                _log.warning("a client could not be served: %s", error)
+            connection.write(_BUSY)
             connection.close()
-
-    def _turn_away(self, sock: socket.socket) -> None:
-        self._refused += 1
-        with contextlib.suppress(OSError):  # it may have gone: then there is nobody to tell
-            sock.send(_BUSY)
-        sock.close()
 
 
 def own_users() -> frozenset[int]:

@@ -139,7 +139,9 @@ class HealthRoutes:
             "connections": shown.get("connections", 0),
             "last_error": shown.get("last_error"),
             "gate_opens_in": upstream.gate.opens_in(now),
-            "breaker": None if view is None else view.status(now),
+            "set_aside": view is not None and not view.account.passing,
+            "consecutive_failures": 0 if view is None else view.circuit.consecutive,
+            "circuit_opened": 0 if view is None else view.circuit.openings,
             "metrics": metrics,
         }
 

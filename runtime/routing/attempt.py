@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 import trio
 
-from providers.actor import Acquire, Release
+from providers.actor import Acquire, Release, Trouble
 from providers.failures import Failure, FailureKind
 from providers.http import (
     ClientConnection,
@@ -241,6 +241,7 @@ async def _relay_stream(
         except Failure as failure:
             result.usage = reader.usage
             result.broken = failure
+            task.actor.cast(Trouble(failure.message))
             task.answer.break_off(None if reader.error is not None else failure.message)
             return
         result.usage = reader.usage

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import trio
 
+from providers.actor import Trouble
 from providers.failures import Failure, FailureKind
 from providers.interface import ProviderInterface
 from runtime.outcome import Attempt, AttemptKind, Finished
@@ -27,6 +28,11 @@ __all__ = ["Forwarder", "GaveUp", "Upstream"]
 
 _LONGEST_PAUSE = 60.0
 """Seconds a request is held for a provider that asked for patience; beyond, the asker is told."""
+
+_FIRST_LOOK = 0.02
+_LONGEST_LOOK = 0.25
+_RESTART_PATIENCE = 10.0
+"""Seconds: how soon, how seldom and for how long to look whether a provider's task is back."""
 
 _FREE: frozenset[FailureKind] = frozenset({"provider_down", "queue_full"})
 """Failures of the daemon's own: going on after them adds no load to any upstream that failed, so
@@ -218,8 +224,7 @@ class _Run:
         rounds = 0
         while True:
             rounds += 1
-            again: list[Candidate] = []
-            pauses: list[float] = []
+            again: dict[Candidate, Failure] = {}
             for candidate in candidates:
                 failure = await self._try(candidate)
                 if failure is None:
@@ -228,11 +233,9 @@ class _Run:
                 if not verdict.next_provider:
                     raise GaveUp([failure], self.attempts)
                 if verdict.same_provider and self._may_try_again(candidate):
-                    again.append(candidate)
-                    if failure.retry_after is not None:
-                        pauses.append(failure.retry_after)
-            await self._pause(rounds, again, pauses)
-            candidates = again
+                    again[candidate] = failure
+            await self._pause(rounds, list(again.values()))
+            candidates = list(again)
 
     def _give_up(self) -> GaveUp:
         failures = self._failures
@@ -248,17 +251,31 @@ class _Run:
             and self._tries.get(candidate.provider, 0) < upstream.retry.max_attempts
         )
 
-    async def _pause(self, rounds: int, again: list[Candidate], pauses: list[float]) -> None:
+    async def _pause(self, rounds: int, failures: Sequence[Failure]) -> None:
         """Wait before another round, or give up.
 
-        Candidates that asked for patience all did so or none: one that may be asked at once is not
-        kept waiting for one that may not.
+        Args:
+            rounds: Rounds made.
+            failures: What became of those who may be tried again.
         """
-        if not again or self.attempts >= self._route.max_attempts:
+        now = trio.current_time()
+        if not failures:
             raise self._give_up()
-        patient = min(pauses) if len(pauses) == len(again) else None
-        delay = self._forwarder.policy.delay(rounds, patient)
-        if delay > _LONGEST_PAUSE or trio.current_time() + delay >= self._job.deadline:
+        if all(failure.kind == "provider_down" for failure in failures):
+            # Their own supervisor is bringing them back; no upstream is any the worse for it.
+            delay = min(_FIRST_LOOK * rounds, _LONGEST_LOOK)
+            if now + delay > self._job.started + _RESTART_PATIENCE:
+                raise self._give_up()
+        else:
+            # Nobody who may be asked at once is kept waiting for one that asked for patience.
+            pauses = [f.retry_after for f in failures if f.retry_after is not None]
+            patient = min(pauses) if len(pauses) == len(failures) else None
+            delay = self._forwarder.policy.delay(rounds, patient)
+        if (
+            self.attempts >= self._route.max_attempts
+            or delay > _LONGEST_PAUSE
+            or now + delay >= self._job.deadline
+        ):
             raise self._give_up()
         await trio.sleep(delay)
 
@@ -271,6 +288,9 @@ class _Run:
             return self._note(Failure("not_configured", candidate.provider, "not configured"))
         if self.attempts >= self._route.max_attempts or now >= self._job.deadline:
             raise self._give_up()
+        if not upstream.actor.alive:
+            down = "its task is being restarted"
+            return self._note(Failure("provider_down", candidate.provider, down))
         permit = forwarder.permit(upstream, now)
         if isinstance(permit, Failure):
             return self._note(permit)
@@ -315,6 +335,7 @@ class _Run:
             )
         except Failure as failure:
             kind = failure.kind
+            upstream.actor.cast(Trouble(failure.message))
             if VERDICTS[kind].gate:
                 upstream.gate.refused(trio.current_time(), failure.retry_after)
             return failure
