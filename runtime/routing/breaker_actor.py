@@ -122,8 +122,10 @@ class Breaker(Actor):
         account = view.account
         if verdict == "ok":
             now = trio.current_time()
+            fine = circuit.passing and account.passing
             circuit.record(failed=False, started=message.started, now=now)
-            if account.passing and circuit.passing:
+            if fine:
+                # A success changes nothing for a provider that may be asked anyway.
                 return
             account.record(failed=False, started=message.started, now=now)
         elif verdict == "failure":

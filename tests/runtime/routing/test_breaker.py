@@ -1,0 +1,197 @@
+"""The circuit as a state machine, by examples; the property tests try the rest."""
+
+import math
+
+import pytest
+
+from runtime.routing.breaker import ALWAYS, BreakerSettings, Circuit, State
+from runtime.routing.breaker_view import BreakerView
+
+
+def circuit(**settings: float) -> Circuit:
+    return Circuit(BreakerSettings(**settings), now=0.0, fraction=lambda: 0.0)  # type: ignore[arg-type]  # whole numbers stay whole
+
+
+def state(subject: Circuit) -> State:
+    """Read it anew: mypy takes an attribute to keep the value it was compared with."""
+    return subject.state
+
+
+def fail(subject: Circuit, times: int, now: float = 0.0) -> None:
+    for _ in range(times):
+        subject.record(failed=True, started=now, now=now)
+
+
+def test_consecutive_failures_open_it_and_a_success_breaks_the_row() -> None:
+    subject = circuit(failure_threshold=3, minimum_calls=100)
+    fail(subject, 2)
+    subject.record(failed=False, started=0.0, now=0.0)
+    fail(subject, 2)
+    assert state(subject) == "closed"
+    fail(subject, 1)
+    assert state(subject) == "open"
+    assert subject.acquire(0.0) is None
+
+
+def test_a_share_of_failures_opens_it_once_there_are_enough_calls() -> None:
+    subject = circuit(failure_threshold=100, failure_rate=0.5, minimum_calls=6)
+    for second in range(3):
+        subject.record(failed=False, started=0.0, now=float(second))
+        assert state(subject) == "closed"
+        fail(subject, 1, float(second))
+    assert state(subject) == "open"
+
+
+def test_old_failures_leave_the_window() -> None:
+    subject = circuit(failure_threshold=100, failure_rate=0.5, minimum_calls=4, window=10)
+    fail(subject, 3, 1.0)
+    subject.record(failed=True, started=12.0, now=12.0)
+    assert state(subject) == "closed"
+    assert (subject.window.calls, subject.window.failures) == (1, 1)
+
+
+def test_it_half_opens_by_time_alone_and_closes_on_a_good_probe() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10)
+    fail(subject, 1)
+    assert subject.until == 5.0, "equal jitter: at least half of the recovery time"
+    assert subject.acquire(4.9) is None
+    assert subject.at(5.0) == "half_open"
+    assert state(subject) == "open", "looking changes nothing"
+    probe = subject.acquire(5.0)
+    assert probe is not None
+    assert subject.acquire(5.0) is None
+    subject.record(failed=False, started=5.0, now=5.5)
+    assert state(subject) == "closed"
+    assert subject.acquire(5.5) is ALWAYS
+
+
+def test_failed_probes_double_the_open_time_up_to_its_cap() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10, max_recovery_timeout=35)
+    fail(subject, 1)
+    waits = []
+    for _ in range(4):
+        now = subject.until
+        waits.append(now - subject.since)
+        assert subject.acquire(now) is not None
+        fail(subject, 1, now)
+    assert waits == [5.0, 10.0, 17.5, 17.5]
+
+
+def test_reopening_soon_goes_on_growing_and_a_lasting_recovery_starts_anew() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10, window=30)
+    for expected in (5.0, 10.0):
+        fail(subject, 1, subject.since)
+        assert subject.until - subject.since == expected
+        subject.tick(subject.until)
+        subject.record(failed=False, started=subject.until, now=subject.until)
+        assert state(subject) == "closed"
+    fail(subject, 1, subject.since + 30.0)
+    assert subject.until - subject.since == 5.0
+
+
+def test_a_probe_whose_permit_is_lost_makes_way_for_another() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10, probe_timeout=3)
+    fail(subject, 1)
+    lost = subject.acquire(5.0)
+    assert subject.acquire(7.9) is None
+    assert subject.acquire(8.0) is not None
+    assert lost is not None
+    lost.release()
+    assert subject.acquire(8.0) is None, "what comes back late gives nothing twice"
+
+
+def test_more_probes_decide_by_the_share_and_as_early_as_they_can() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10, half_open_limit=4)
+    fail(subject, 1)
+    subject.tick(5.0)
+    fail(subject, 1, 5.0)
+    subject.record(failed=False, started=5.0, now=5.0)
+    assert state(subject) == "half_open"
+    fail(subject, 1, 5.0)
+    assert state(subject) == "open"
+
+
+def test_outcomes_of_calls_from_before_the_state_say_nothing() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10)
+    fail(subject, 1)
+    subject.tick(5.0)
+    subject.record(failed=True, started=4.9, now=6.0)
+    assert state(subject) == "half_open"
+
+
+def test_forced_states_hold_until_a_reset() -> None:
+    subject = circuit(failure_threshold=1)
+    subject.fire("force_open", 0.0)
+    assert subject.acquire(1e9) is None
+    assert subject.retry_in(0.0) == math.inf
+    subject.fire("force_close", 0.0)
+    fail(subject, 5)
+    assert subject.acquire(0.0) is ALWAYS
+    assert subject.window.failures == 5
+    subject.fire("disable", 0.0)
+    fail(subject, 5)
+    assert subject.window.failures == 5
+    subject.fire("reset", 0.0)
+    assert (subject.state, subject.window.calls, subject.consecutive) == ("closed", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("failure_threshold", 0),
+        ("minimum_calls", 0),
+        ("half_open_limit", 0),
+        ("failure_rate", 0.0),
+        ("failure_rate", 1.1),
+        ("window", 0.0),
+        ("recovery_timeout", math.inf),
+        ("probe_timeout", -1.0),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        BreakerSettings(**{name: value})  # type: ignore[arg-type]  # the point of the test
+
+
+def test_a_provider_that_is_set_aside_is_shown_open_and_tried_by_one_request_at_a_time() -> None:
+    view = BreakerView("a", BreakerSettings(account_recheck=60.0), now=0.0)
+    view.account.record(failed=True, started=0.0, now=0.0)
+    assert view.state == "closed"
+    assert view.shown(0.0) == "open"
+    assert view.acquire(29.0) is None
+    assert view.refusal("a", 0.0).kind == "account"
+    assert view.status(0.0).set_aside
+    permit = view.acquire(60.0)
+    assert permit is not None
+    assert view.acquire(60.0) is None
+    permit.release()
+    assert view.acquire(60.0) is not None
+
+
+def test_a_request_needs_the_permits_of_circuit_and_account_and_gives_both_back() -> None:
+    settings = BreakerSettings(failure_threshold=1, recovery_timeout=60.0)
+    view = BreakerView("a", settings, now=0.0)
+    view.account.record(failed=True, started=0.0, now=0.0)
+    view.circuit.record(failed=True, started=0.0, now=0.0)
+    permit = view.acquire(60.0)
+    assert permit is not None
+    assert not view.ready(60.0)
+    permit.release()
+    permit.release()
+    assert view.ready(60.0)
+    blocked = view.circuit.acquire(60.0)
+    assert blocked is not None
+    assert view.acquire(60.0) is None
+    assert view.account.ready(60.0), "the account's permit was given back"
+
+
+def test_a_refusal_says_when_to_come_back() -> None:
+    view = BreakerView("a", BreakerSettings(failure_threshold=1), now=0.0)
+    view.circuit.record(failed=True, started=0.0, now=0.0)
+    refusal = view.refusal("a", 0.0)
+    assert refusal.kind == "circuit_open"
+    assert refusal.retry_after == pytest.approx(view.circuit.until)
+    view.circuit.tick(view.circuit.until)
+    assert view.refusal("a", view.circuit.until).retry_after == 1.0
+    view.circuit.fire("force_open", 100.0)
+    assert view.refusal("a", 100.0).retry_after is None
