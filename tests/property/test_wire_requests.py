@@ -67,7 +67,7 @@ def test_only_the_model_changes_and_everything_else_stays(
 
 @given(st.binary(max_size=60) | values.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_either_understood_or_refused_in_words(body: bytes) -> None:
-    refusal = None
+    model = refusal = None
     try:
         model = OPENAI.peek_request(body).model
     except WireError as error:
