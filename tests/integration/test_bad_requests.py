@@ -192,7 +192,7 @@ def test_too_many_headers_are_refused(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("data", "statuses"),
     [
-        (b"this is not HTTP\r\n\r\n", {400}),
+        (b"this is not HTTP\r\n\r\n", {400, 501}),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", {400}),
         (b"GET /health HTTP/3.7\r\nhost: x\r\n\r\n", {400, 505}),
         (b"GET " + b"/" * 40_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", {414, 431, 400}),

@@ -1,5 +1,6 @@
 """Streams that break after tokens went out: the asker is told, never handed half as the whole."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 
 import anthropic
@@ -12,9 +13,11 @@ from tests.support.clients import ANTHROPIC_ASK, OPENAI_ASK
 from tests.support.configs import base_url, config, group, upstream
 from tests.support.daemon import Daemon
 from tests.support.reading import error_of, events, finished, partial_text
-from tests.support.scripted import Exchange, Scripted
+from tests.support.scripted import PATIENCE, Exchange, Scripted
 
 DIALECTS = ("openai", "anthropic")
+RECEIVED = threading.Semaphore(0)
+"""Released by a reader when it has received every token that goes out before the break."""
 SENT = 3
 """Tokens that go out before the break."""
 
@@ -23,6 +26,8 @@ def _begin(exchange: Exchange, dialect: str) -> None:
     exchange.begin()
     for event in (*opening(dialect), *tokens(dialect, WORDS[:SENT])):
         exchange.piece(event)
+    # Broken before the asker has a token, the request would go to another provider, unseen.
+    assert RECEIVED.acquire(timeout=PATIENCE), "the asker never got the tokens"
 
 
 def _without_marker(exchange: Exchange, dialect: str) -> None:
@@ -128,13 +133,18 @@ def daemon() -> Iterator[Daemon]:
 
 def _read_openai(client: openai.OpenAI, model: str, got: list[str]) -> None:
     for chunk in client.chat.completions.create(model=model, messages=OPENAI_ASK, stream=True):
-        got += [choice.delta.content or "" for choice in chunk.choices]
+        new = [choice.delta.content for choice in chunk.choices if choice.delta.content]
+        got += new
+        if new and len(got) == SENT:
+            RECEIVED.release()
 
 
 def _read_anthropic(client: anthropic.Anthropic, model: str, got: list[str]) -> None:
     with client.messages.stream(model=model, max_tokens=50, messages=ANTHROPIC_ASK) as stream:
         for text in stream.text_stream:
-            got.append(text)  # noqa: PERF402 - what came before the error must be kept
+            got.append(text)
+            if len(got) == SENT:
+                RECEIVED.release()
 
 
 def test_the_openai_sdk_raises_after_the_tokens_it_got(daemon: Daemon, breakage: str) -> None:
@@ -155,8 +165,14 @@ def test_the_anthropic_sdk_raises_after_the_tokens_it_got(daemon: Daemon, breaka
 def test_on_the_wire_there_is_an_error_event_and_no_clean_end(
     daemon: Daemon, breakage: str, dialect: str
 ) -> None:
+    def received(so_far: bytes) -> None:
+        if f'"{WORDS[SENT - 1]}"'.encode() in so_far and not told:
+            told.append(True)
+            RECEIVED.release()
+
+    told: list[bool] = []
     body, clean = daemon.read_raw_stream(
-        PATHS[dialect], request_body(dialect, f"{breakage}-{dialect}", stream=True)
+        PATHS[dialect], request_body(dialect, f"{breakage}-{dialect}", stream=True), received
     )
     seen = list(events(body))
     assert partial_text([e for e in seen if e.name != "error"], dialect) == "".join(WORDS[:SENT])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import clients
-from tests.support.clients import ANTHROPIC_ASK, OPENAI_ASK
+from tests.support.clients import ANTHROPIC_ASK, OPENAI_ASK, SDK_LEAVES_GENERATORS
 from tests.support.configs import config, group, simulated
 from tests.support.daemon import Daemon
 
@@ -70,6 +70,7 @@ def test_openai_sdk_gets_a_stream_with_the_same_words(daemon: Daemon) -> None:
     assert usage.completion_tokens > 0
 
 
+@SDK_LEAVES_GENERATORS
 async def test_openai_sdk_works_on_trio_plain_and_streamed(daemon: Daemon) -> None:
     async with clients.async_openai_client(daemon.socket) as client:
         plain = await client.chat.completions.create(model="chat", messages=OPENAI_ASK)

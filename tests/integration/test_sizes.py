@@ -76,7 +76,7 @@ def daemon(sizes: Sizes) -> Iterator[Daemon]:
         yield running
 
 
-@pytest.mark.parametrize("size", [1, 65_535, 65_536, 1_000_000, 20_000_000])
+@pytest.mark.parametrize("size", [1, 65_535, 65_536, 1_000_000, 6_000_000])
 def test_requests_and_answers_of_every_size_pass_unchanged(daemon: Daemon, size: int) -> None:
     text = ("äöü€😀" * (size // 5 + 1))[:size]
     body = {"model": "chat", "messages": [{"role": "user", "content": text}]}

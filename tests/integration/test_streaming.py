@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import clients
 from tests.support.answers import PATHS, WORDS, request_body
-from tests.support.clients import ANTHROPIC_ASK, OPENAI_ASK
+from tests.support.clients import ANTHROPIC_ASK, OPENAI_ASK, SDK_LEAVES_GENERATORS
 from tests.support.configs import base_url, config, group, upstream
 from tests.support.daemon import Daemon
 from tests.support.lockstep import LockStep
@@ -87,6 +87,7 @@ def test_anthropic_sdk_sees_each_token_before_the_next_one_exists(
     assert tuple(seen) == WORDS
 
 
+@SDK_LEAVES_GENERATORS
 async def test_async_sdks_on_trio_see_each_token_before_the_next_one_exists(
     daemon: Daemon, switch: Switch
 ) -> None:

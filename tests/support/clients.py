@@ -9,6 +9,7 @@ from pathlib import Path
 import anthropic
 import httpx2
 import openai
+import pytest
 from anthropic.types import MessageParam
 from openai.types.chat import ChatCompletionMessageParam
 
@@ -16,6 +17,12 @@ KEY = "local-key-of-the-asker"
 """What askers send as their key; the daemon must never pass it on."""
 
 TIMEOUT = 20.0
+
+SDK_LEAVES_GENERATORS = pytest.mark.filterwarnings(
+    "ignore:Async generator '(httpx2|openai).*:ResourceWarning"
+)
+"""For tests that stream with OpenAI's asynchronous client: after the finish marker it leaves its
+own iterators over the body to the garbage collector, of which trio warns."""
 
 OPENAI_ASK: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Count to five."}]
 ANTHROPIC_ASK: list[MessageParam] = [{"role": "user", "content": "Count to five."}]

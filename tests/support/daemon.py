@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -262,10 +262,13 @@ class Daemon:
         named = {"content-type": "application/json"} if data is not None else {}
         return ask(self.socket, method, target, data, {**named, **(headers or {})}, timeout=timeout)
 
-    def read_raw_stream(self, target: str, body: object) -> tuple[bytes, bool]:
+    def read_raw_stream(
+        self, target: str, body: object, received: Callable[[bytes], None] | None = None
+    ) -> tuple[bytes, bool]:
         """Ask for a stream; return what came of it, and whether it was ended with its last chunk.
 
-        The answer must have begun with 200.
+        The answer must have begun with 200. `received` is shown all that came so far, again and
+        again.
         """
         connection = UnixConnection(self.socket, 15)
         try:
@@ -278,6 +281,8 @@ class Daemon:
             try:
                 while piece := answer.read1(65536):
                     got += piece
+                    if received is not None:
+                        received(got)
             except (http.client.IncompleteRead, ConnectionError, ValueError):
                 return got, False
             return got, True
