@@ -10,7 +10,8 @@ import json
 import time
 
 from runtime.cli import exits
-from runtime.cli.client import Daemon, DaemonError, NoDaemon, quote
+from runtime.cli.client import Daemon, quote
+from runtime.cli.errors import DaemonError, NoDaemon
 from runtime.cli.terminal import complain, show, table
 from runtime.view.wording import clean, duration, number, percent
 

@@ -12,7 +12,8 @@ import sys
 import time
 
 from runtime.cli import exits
-from runtime.cli.client import Daemon, DaemonError, error_message
+from runtime.cli.client import Daemon, error_message
+from runtime.cli.errors import DaemonError
 from runtime.cli.terminal import complain, printable
 from runtime.view.wording import clean, duration, number
 

@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from runtime.cli import exits
-from runtime.cli.client import Daemon, DaemonError, error_message, quote
+from runtime.cli.client import Daemon, error_message, quote
+from runtime.cli.errors import DaemonError
 from runtime.cli.terminal import complain, prints_unicode, show, wants_colour, width
 from runtime.cli.tree import fetch
 from runtime.view.render import render

@@ -8,7 +8,7 @@ import os
 import sys
 
 from runtime.cli import exits
-from runtime.cli.client import AnswerBroken, DaemonError, DaemonSilent, NoDaemon
+from runtime.cli.errors import AnswerBroken, DaemonError, DaemonSilent, NoDaemon
 from runtime.cli.terminal import complain, width
 
 TYPE_CHECKING = False

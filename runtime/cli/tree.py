@@ -7,7 +7,8 @@ import sys
 import time
 
 from runtime.cli import exits
-from runtime.cli.client import Daemon, DaemonError, quote
+from runtime.cli.client import Daemon, quote
+from runtime.cli.errors import DaemonError
 from runtime.cli.terminal import (
     complain,
     is_interactive,

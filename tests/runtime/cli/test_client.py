@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.cli.client import (
-    AnswerBroken,
-    Daemon,
-    DaemonSilent,
-    NoDaemon,
-    error_message,
-    quote,
-)
+from runtime.cli.client import Daemon, error_message, quote
+from runtime.cli.errors import AnswerBroken, DaemonSilent, NoDaemon
 from tests.runtime.cli.fake_daemon import FakeDaemon, answer, chunked
 
 
