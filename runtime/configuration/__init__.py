@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # `typing` is not imported for this alone
         TcpConfig,
         TimeoutsConfig,
     )
-    from runtime.configuration.simulator_settings import SimulatorConfig
+    from runtime.configuration.simulator_settings import FaultConfig, SimulatorConfig
     from runtime.configuration.tolerance import (
         CircuitBreakerConfig,
         ProviderRetryConfig,
@@ -51,6 +51,7 @@ __all__ = [
     "Config",
     "ConfigurationError",
     "Examination",
+    "FaultConfig",
     "GroupConfig",
     "GroupMember",
     "LimitsConfig",
@@ -109,7 +110,7 @@ _HOMES = {
         "TcpConfig",
         "TimeoutsConfig",
     ),
-    "simulator_settings": ("SimulatorConfig",),
+    "simulator_settings": ("FaultConfig", "SimulatorConfig"),
     "tolerance": ("CircuitBreakerConfig", "ProviderRetryConfig", "RetryConfig"),
     "writer": ("redacted",),
 }

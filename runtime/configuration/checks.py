@@ -16,10 +16,16 @@ from runtime.configuration.addresses import (
 )
 from runtime.configuration.paths import MAX_SOCKET_PATH
 from runtime.configuration.problems import Problem, listed, suggestion
-from runtime.configuration.provider_settings import ProviderConfig, UpstreamProvider
+from runtime.configuration.provider_settings import (
+    PATTERN_MARKS,
+    ProviderConfig,
+    SimulatedProvider,
+    UpstreamProvider,
+)
 from runtime.configuration.reader import Places
 from runtime.configuration.settings import Config, GroupConfig, GroupMember, ModelAlias
 from runtime.configuration.shape import Table, fields
+from runtime.configuration.simulator_settings import FaultConfig
 from runtime.configuration.tolerance import CircuitBreakerConfig, ProviderRetryConfig
 from runtime.configuration.units import format_duration
 
@@ -29,7 +35,6 @@ _NAME_RULE = (
     "a name has at most 64 letters, digits, dots, dashes and underscores, "
     "and begins with a letter or digit"
 )
-_PATTERN = frozenset("*?[")
 _OWN_HEADERS = frozenset(
     {
         "authorization",
@@ -152,6 +157,17 @@ class _Checks:
         where = ("providers", name)
         if isinstance(provider, UpstreamProvider):
             self._upstream(name, provider)
+        if isinstance(provider, SimulatedProvider):
+            for rule in provider.simulator.faults:
+                self._fault(rule)
+            for number, model in enumerate(provider.models):
+                if "!" in model:
+                    self._wrong(
+                        'a simulated model cannot have a "!" in its name: a fault follows it',
+                        *where,
+                        "models",
+                        number,
+                    )
         seen: set[str] = set()
         for number, model in enumerate(provider.models):
             if not model or not model.isprintable() or model != model.strip():
@@ -189,6 +205,25 @@ class _Checks:
             if not is_header_value(value.reveal()):
                 self._wrong("the value has characters that no header can carry", *inner)
 
+    def _fault(self, rule: FaultConfig) -> None:
+        # Only a configuration with faults has to know the simulator.
+        from providers.simulator import parse_fault  # noqa: PLC0415 - see above
+
+        where = self._places.item(rule)
+        try:
+            parse_fault(rule.fault)
+        except ValueError as error:
+            hidden = self._places.from_variable(*where, "fault")
+            message = "no fault has this name" if hidden else str(error)
+            self._wrong(message, *where, "fault")
+        if rule.until is not None and rule.until <= rule.start:
+            self._wrong(
+                f"until ({format_duration(rule.until)}) is not later than "
+                f"from ({format_duration(rule.start)})",
+                *where,
+                "until",
+            )
+
     def _is_own_door(self, address: Address) -> bool:
         tcp = self._config.tcp
         return tcp.enabled and address.port == tcp.port and is_loopback(address.host)
@@ -219,7 +254,7 @@ class _Checks:
         if member.model is not None:
             self._listed_model(member.provider, provider, member.model, where)
             return member
-        if len(provider.models) == 1 and not _PATTERN.intersection(provider.models[0]):
+        if len(provider.models) == 1 and not PATTERN_MARKS.intersection(provider.models[0]):
             return msgspec.structs.replace(member, model=provider.models[0])
         self._wrong(
             f"this member needs the key model: {member.provider} does not list exactly one model",

@@ -1,6 +1,6 @@
 """The settings of one provider, by kind."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
@@ -10,7 +10,11 @@ from runtime.configuration.shape import Duration, Variants
 from runtime.configuration.simulator_settings import SimulatorConfig
 from runtime.configuration.tolerance import CircuitBreakerConfig, ProviderRetryConfig
 
+if TYPE_CHECKING:
+    from providers.simulator import SimulatorSettings
+
 __all__ = [
+    "PATTERN_MARKS",
     "AnthropicProvider",
     "OneProvider",
     "OpenAIProvider",
@@ -19,6 +23,9 @@ __all__ = [
     "SimulatedProvider",
     "UpstreamProvider",
 ]
+
+PATTERN_MARKS: Final = frozenset("*?[")
+"""What makes a model's name a pattern (`fnmatch`)."""
 
 Wire = Literal["openai", "anthropic"]
 
@@ -127,7 +134,7 @@ class UpstreamProvider(ProviderConfig, frozen=True, kw_only=True):
     api_key: Annotated[
         Secret | None,
         Meta(
-            description="The key. Best a variable: `${OPENAI_API_KEY:-}`. Without a key, a "
+            description="The key, best from a variable: `${OPENAI_API_KEY:-}`. Without a key, a "
             "provider that needs one is shown as not configured and skipped."
         ),
     ] = None
@@ -225,6 +232,34 @@ class SimulatedProvider(ProviderConfig, frozen=True, kw_only=True):
     def dialect(self) -> str:
         """The API it speaks: ``openai`` or ``anthropic``."""
         return self.wire
+
+    def simulator_settings(self) -> "SimulatorSettings":
+        """Return the settings of its server.
+
+        It has the models that the provider lists, and takes any name where the provider lists none
+        or a pattern.
+        """
+        # The simulator is a whole HTTP server: reading a configuration should not import it.
+        from providers.simulator import FaultRule, SimulatorSettings  # noqa: PLC0415 - see above
+
+        named = not any(PATTERN_MARKS.intersection(model) for model in self.models)
+        return SimulatorSettings(
+            latency=self.simulator.latency,
+            tokens_per_second=self.simulator.tokens_per_second,
+            answer_words=self.simulator.answer_words,
+            seed=self.simulator.seed,
+            models=self.models if named else (),
+            faults=tuple(
+                FaultRule(
+                    fault=rule.fault,
+                    probability=rule.probability,
+                    every=rule.every,
+                    from_seconds=rule.start,
+                    until_seconds=rule.until,
+                )
+                for rule in self.simulator.faults
+            ),
+        )
 
 
 OneProvider = Annotated[

@@ -261,7 +261,7 @@ class Reader:
                 broken.add(declared.name)
         if any(known[name].required for name in broken):
             return _BROKEN
-        return struct(**values)
+        return struct(**{known[name].attribute: value for name, value in values.items()})
 
     def _variant(self, shape: Variant, node: Node, path: Path) -> Any:
         if not isinstance(node, Mapping):

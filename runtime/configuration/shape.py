@@ -134,6 +134,7 @@ class Field(Struct, frozen=True):
 
     Attributes:
         name: The key.
+        attribute: The struct's attribute for it; differs where the key is a word of Python's.
         shape: What it may hold.
         optional: Whether it may be left without a value.
         required: Whether it must be there.
@@ -142,6 +143,7 @@ class Field(Struct, frozen=True):
     """
 
     name: str
+    attribute: str
     shape: Shape
     optional: bool
     required: bool
@@ -163,8 +165,9 @@ def fields(struct: type[Struct]) -> dict[str, Field]:
         if declared.default_factory is not msgspec.NODEFAULT:
             default = declared.default_factory()
         required = default is msgspec.NODEFAULT
-        found[declared.name] = Field(
-            name=declared.name,
+        found[declared.encode_name] = Field(
+            name=declared.encode_name,
+            attribute=declared.name,
             shape=_shape(annotation, marks),
             optional=optional,
             required=required,

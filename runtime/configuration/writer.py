@@ -56,7 +56,7 @@ def written(shape: Shape, value: Any) -> Any:
 def _section(section: Struct) -> dict[str, Any]:
     document = {}
     for name, declared in fields(type(section)).items():
-        value = getattr(section, name)
+        value = getattr(section, declared.attribute)
         if value is None or (isinstance(declared.shape, Hidden) and not value):
             continue
         document[name] = written(declared.shape, value)

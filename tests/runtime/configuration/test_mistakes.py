@@ -9,6 +9,7 @@ from runtime.configuration import ConfigurationError, load
 from tests.runtime.configuration.marked import examined, mistakes
 
 PROVIDERS = "providers: {a: {kind: simulated, models: [m]}, b: {kind: openai}}\n"
+FAULTS = "providers: {a: {kind: simulated, simulator: {faults: ["
 OWN_DOOR = "tcp: {enabled: true, token: t}\n"
 
 
@@ -114,6 +115,16 @@ OWN_DOOR = "tcp: {enabled: true, token: t}\n"
             "models: {⟦x: {group: g, provider: a}}",
             ["not for both"],
         ),
+        ("providers: {a: {kind: simulated, models: [⟦x!y]}}", ['cannot have a "!"']),
+        (
+            "providers: {a: {kind: simulated, simulator: {faults: [{fault: ⟦status_505}]}}}",
+            ["status_505", "status_50"],
+        ),
+        (
+            FAULTS + "{fault: hang, from: 1m, until: ⟦30s}]}}}",
+            ["until (30s) is not later than from (1m)"],
+        ),
+        (FAULTS + "{fault: hang, ⟦probabilty: 1}]}}}", ['Did you mean "probability"?']),
         # What YAML itself does not mind, or minds.
         ("socket: auto\n⟦socket: auto", ["a second time", "line 1, column 1"]),
         ("tcp: {port: 1, ⟦port: 2}", ["a second time", "line 1, column 7"]),

@@ -201,6 +201,40 @@ class TestVariables:
         assert 'unknown key "${S}"' in found.problems[0].message
 
 
+def test_a_simulators_settings_are_handed_on(tmp_path: Path) -> None:
+    """What the file says of faults and pace is what the simulator gets."""
+    config = read(
+        tmp_path,
+        """\
+        providers:
+          a:
+            kind: simulated
+            models: [sim-1]
+            simulator:
+              latency: 20ms
+              tokens_per_second: 0
+              answer_words: 3
+              seed: 9
+              faults:
+                - {fault: "status_429:2", probability: 0.5, every: 3, from: 1m, until: 2m}
+                - {fault: hang}
+          b: {kind: simulated, models: ["sim-*"]}
+        """,
+    )
+    a, b = config.providers.values()
+    assert isinstance(a, SimulatedProvider)
+    assert isinstance(b, SimulatedProvider)
+    settings = a.simulator_settings()
+    assert (settings.latency, settings.tokens_per_second) == (0.02, 0)
+    assert (settings.answer_words, settings.seed, settings.models) == (3, 9, ("sim-1",))
+    first, second = settings.faults
+    assert (first.fault, first.probability, first.every) == ("status_429:2", 0.5, 3)
+    assert (first.from_seconds, first.until_seconds) == (60, 120)
+    assert (second.fault, second.probability, second.until_seconds) == ("hang", 1, None)
+    assert b.simulator_settings().models == ()
+    assert b.simulator_settings().faults == ()
+
+
 def test_the_usual_places_are_searched_when_no_file_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "standby"
     folder.mkdir()
