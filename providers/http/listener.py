@@ -234,7 +234,8 @@ class Listener:
 
     def on_failure(self, error: Exception) -> None:
         """Accepting failed for good."""
-        _log.error("listening on %s ended: %s", self._path or self._sock, error)
+        if not self._poller.closing:
+            _log.error("listening on %s ended: %s", self._path or self._sock, error)
         self.close()
 
     def on_deadline(self) -> None:

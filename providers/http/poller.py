@@ -51,6 +51,7 @@ class Poller:
         view: The same, to slice without copying.
         batches: Batches of events served so far.
         events: Events served so far.
+        closing: Whether `close` was called.
         failures: Connections closed because their callback raised.
     """
 
@@ -62,6 +63,7 @@ class Poller:
         "_running",
         "batches",
         "buffer",
+        "closing",
         "events",
         "failures",
         "view",
@@ -77,6 +79,7 @@ class Poller:
         self.wheel = DeadlineWheel()
         self.buffer = bytearray(RECEIVE_SIZE)
         self.view = memoryview(self.buffer)
+        self.closing = False
         self.batches = 0
         self.events = 0
         self.failures = 0
@@ -84,11 +87,6 @@ class Poller:
     def __len__(self) -> int:
         """How many sockets are registered."""
         return len(self._pollables)
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._epoll.closed
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         """Register a file descriptor for `select.EPOLL*` events.
@@ -138,9 +136,7 @@ class Poller:
                 try:
                     pollable.on_events(events)
                 except Exception as error:  # noqa: BLE001 - one connection must not end the others
-                    self.failures += 1
-                    _log.exception("a connection failed in its callback and is closed")
-                    pollable.on_failure(error)
+                    self._contain(fd, pollable, error)
         finally:
             self._pumping = False
             if self._retired:
@@ -148,6 +144,15 @@ class Poller:
                     sock.close()
                 self._retired.clear()
         return len(ready)
+
+    def _contain(self, fd: int, pollable: Pollable, error: Exception) -> None:
+        self.failures += 1
+        _log.error("a connection failed in its callback and is closed", exc_info=error)
+        try:
+            pollable.on_failure(error)
+        except Exception:  # noqa: BLE001 - the failure's own callback must not end the others either
+            _log.exception("closing a failed connection failed")
+            self.remove(fd)
 
     async def run(self) -> None:
         """Serve all sockets, for ever. At most one task may run it at a time.
@@ -161,7 +166,7 @@ class Poller:
         self._running = True
         try:
             while True:
-                if self._epoll.closed:
+                if self.closing:
                     raise trio.ClosedResourceError("the poller was closed")
                 await trio.lowlevel.wait_readable(self._epoll)
                 self.pump()
@@ -170,9 +175,11 @@ class Poller:
 
     def close(self) -> None:
         """Close every registered connection and the poller itself."""
+        self.closing = True
         for pollable in list(self._pollables.values()):
             pollable.on_failure(trio.ClosedResourceError("the poller was closed"))
         self._pollables.clear()
         if not self._epoll.closed:
-            trio.lowlevel.notify_closing(self._epoll)
+            if self._running:
+                trio.lowlevel.notify_closing(self._epoll)
             self._epoll.close()

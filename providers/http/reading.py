@@ -44,6 +44,7 @@ class RequestReader:
         "_hosts",
         "_limits",
         "_parser",
+        "_size",
         "_url",
         "begun",
         "failure",
@@ -60,6 +61,7 @@ class RequestReader:
         self._hosts = 0
         self._body: bytes | bytearray = b""
         self._fed = 0
+        self._size = 0
         self._finished = False
         self._head_checked = False
         self.ready: deque[Request] = deque()
@@ -75,6 +77,7 @@ class RequestReader:
         parser = self._parser
         if parser is None or self._finished or self.failure is not None:
             return
+        self._size = len(data)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -158,7 +161,7 @@ class RequestReader:
                 f"more than {self._limits.max_pipelined} requests were sent ahead of their answers",
             )
         headers = self._headers
-        if not self._head_checked:
+        if not self._head_checked and self._fed + self._size > self._limits.max_header_bytes:
             self._check_header_bytes()
         raw = parser.get_method()
         body = self._body
@@ -215,11 +218,11 @@ class RequestReader:
             return  # more bytes after a request that said it is the last
         elif isinstance(error, httptools.HttpParserInvalidMethodError):
             word = bytes(data[:24]).split(b" ")[0]
-            if self._fed == 0 and word.isalpha() and len(word) < len(data):
+            if word.isalpha() and word not in _METHODS and self._fed == 0 and len(word) < len(data):
                 self.failure = BadRequest(501, f"the method {word.decode()} is not known here")
             else:
                 self.failure = BadRequest(400, "malformed request: it does not begin with a method")
-        elif "PRI" in str(error) or "version" in str(error):
+        elif "PRI" in str(error) or "HTTP version" in str(error):
             self.failure = BadRequest(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
         else:
             self.failure = BadRequest(400, f"malformed request: {error}")

@@ -211,6 +211,7 @@ class ServerConnection(Stream):
             self._release_all()
             return
         self.closed = True
+        self._answering = self.unsent > 0  # a hang-up is still to be acted on at once
         reader.close()
         self._wake()
         wheel = self._poller.wheel
@@ -232,7 +233,7 @@ class ServerConnection(Stream):
         if events == select.EPOLLIN:
             self._on_readable()
             return
-        if events & _HANGUP and (self._answering or self._eof or self.closed):
+        if events & _HANGUP and (self._answering or self._eof):
             # The peer has closed altogether, and there is nothing worth reading first.
             self._gone(None)
             return
@@ -333,6 +334,7 @@ class ServerConnection(Stream):
         except OSError:
             self._release_all()
             return
+        self._answering = False
         self._set_mask(READ)
         self._poller.wheel.arm(self, trio.current_time() + LINGER)
 

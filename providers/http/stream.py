@@ -44,6 +44,7 @@ class Stream(ABC):
 
     __slots__ = (
         "_fd",
+        "_live",
         "_mask",
         "_outgoing",
         "_poller",
@@ -70,6 +71,7 @@ class Stream(ABC):
         self.unsent = 0
         self.deadline = math.inf
         self.fires_at = math.inf
+        self._live = True
         self._registered = True
         poller.add(self._fd, self, READ)
 
@@ -105,7 +107,7 @@ class Stream(ABC):
 
     def _set_mask(self, mask: int) -> None:
         """Change what the registration waits for (hang-ups and errors always come)."""
-        if mask != self._mask and not self._sock.fileno() < 0:
+        if mask != self._mask and self._live:
             self._mask = mask
             if self._registered:
                 self._poller.modify(self._fd, mask)
@@ -134,8 +136,9 @@ class Stream(ABC):
         self._outgoing = None
         self.unsent = 0
         self._registered = False
-        self._poller.wheel.disarm(self)
-        if self._sock.fileno() >= 0:
+        if self._live:
+            self._live = False
+            self._poller.wheel.disarm(self)
             self._poller.retire(self._sock)
 
     # Sending

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from typing import cast
@@ -66,6 +67,14 @@ class TLSClientConnection(ClientConnection):
                     f"{self._hostname} closed the connection during the TLS handshake", reason
                 )
             await self._wait(deadline)
+
+    def close(self, reason: Exception | None = None) -> None:
+        """Close at once, telling the peer that nothing was cut off where the socket takes it."""
+        if self._shaken and not self.closed and not self.unsent:
+            with contextlib.suppress(ssl.SSLError):  # the peer's own notice is not waited for
+                self._tls.unwrap()
+            self._flush()
+        super().close(reason)
 
     def _continue_handshake(self) -> None:
         try:
