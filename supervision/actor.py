@@ -108,9 +108,10 @@ class Actor:
     Attributes:
         mailbox_limit: how many messages may wait. The bound is for calls, casts and plain
             messages; stop requests, timers and ``Down`` always pass.
-        overflow: what a full mailbox does: ``reject``: a call raises ``MailboxFull``, a cast or
-            plain message returns False; ``drop``: the same, for mailboxes whose senders do not
-            look. Either way the newest is the one that is lost, and it is counted.
+        overflow: what a full mailbox does. Either way the newest message is the one that is
+            lost, it is counted, a call raises ``MailboxFull`` and a cast returns False.
+            ``reject`` leaves it at that: the senders look. ``drop`` is for mailboxes whose
+            senders do not look: the loss is also reported, at most once a minute.
         idle_timeout: seconds without a message after which ``handle_idle`` is called.
         poison_limit: after how many crashes on the same message it is set aside; 0: never.
         ref: its own reference, set before ``init``.

@@ -26,6 +26,9 @@ from supervision.waits import CURRENT
 BATCH: Final = 64
 """Messages handled between two checkpoints."""
 
+OVERFLOW_REPORT_EVERY: Final = 60.0
+"""Seconds between two reports that a dropping mailbox is full."""
+
 _STOP: Final = 2
 _WAKE: Final = 3
 _NOTHING: Final = object()
@@ -50,6 +53,7 @@ class ActorProcess(Process):
         "_open_calls",
         "_queued",
         "_receive",
+        "_report_overflow_at",
         "_send",
         "_stop_reason",
         "_timers",
@@ -62,6 +66,7 @@ class ActorProcess(Process):
         self._limit = 0
         self._dropped = 0
         self._expired = 0
+        self._report_overflow_at = -math.inf
         self._handled = 0
         self._open_calls: OpenCalls = {}
         self._actor: Actor | None = None
@@ -78,7 +83,7 @@ class ActorProcess(Process):
     def request(self, message: Any, deadline: float) -> PendingCall:
         """Queue a call."""
         if self._queued >= self._limit:
-            self._dropped += 1
+            self._overflow()
             raise MailboxFull(self.name, self._limit)
         call = PendingCall(message, deadline, self, self._open_calls)
         self._queued += 1
@@ -88,11 +93,22 @@ class ActorProcess(Process):
     def post(self, kind: int, message: Any) -> bool:
         """Queue a cast or a plain message."""
         if self._queued >= self._limit:
-            self._dropped += 1
+            self._overflow()
             return False
         self._queued += 1
         self._send.send_nowait((kind, message))
         return True
+
+    def _overflow(self) -> None:
+        """Count a loss; where senders do not look, report it, once in a while."""
+        self._dropped += 1
+        if self._actor is None or self._actor.overflow != "drop":
+            return
+        now = trio.current_time()
+        if now >= self._report_overflow_at:
+            self._report_overflow_at = now + OVERFLOW_REPORT_EVERY
+            text = f"the mailbox is full ({self._limit} messages); {self._dropped} lost so far"
+            self.child.report("supervisor", "overflow", text)
 
     def _post_always(self, kind: int, message: Any) -> None:
         """Queue a system message: it passes a full mailbox."""
@@ -185,6 +201,8 @@ class ActorProcess(Process):
             raise TypeError(f"start of {self.name!r} must return an Actor, not {type(actor)!r}")
         actor.attach(self, child.reference(), child.system)
         self._actor = actor
+        if actor.overflow not in ("reject", "drop"):
+            raise ValueError(f"overflow must be reject or drop, not {actor.overflow!r}")
         self._limit = actor.mailbox_limit
         self.open()
         outcome = await actor.init()

@@ -34,6 +34,7 @@ Context = Literal[
     "shutdown_error",
     "shutdown",
     "unkillable",
+    "overflow",
     "poison",
     "cleanup_error",
 ]
@@ -47,7 +48,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             or decided) or ``progress`` (a child has started).
         context: OTP's errorContext, and a few of our own: ``started``, ``crashed``,
             ``start_error``, ``child_terminated``, ``shutdown_error``, ``shutdown`` (the
-            supervisor gives up), ``unkillable``, ``poison``, ``cleanup_error``.
+            supervisor gives up), ``unkillable``, ``overflow``, ``poison``, ``cleanup_error``.
         name: whom it is about (the offender).
         supervisor: whose child it is; ``None`` for the root.
         ancestors: the supervisors above, nearest first.

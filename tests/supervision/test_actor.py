@@ -377,6 +377,24 @@ async def test_a_full_mailbox_refuses_and_counts_but_a_stop_passes() -> None:
     assert log == ["init", 0, 1, ("terminate", "shutdown"), "cleanup"]
 
 
+async def test_a_dropping_mailbox_reports_its_losses_once_in_a_while(autojump_clock: Any) -> None:
+    class Dropping(Scripted):
+        mailbox_limit = 1
+        overflow = "drop"
+
+    reports = quiet()
+    async with open_system(tree(ChildSpec("a", lambda: Dropping([]))), reports=reports) as system:
+        for _ in range(3):
+            for number in range(10):
+                system.ref("a").cast(number)
+            await trio.sleep(40)
+    losses = [report.reason for report in reports.history if report.context == "overflow"]
+    assert losses == [
+        "the mailbox is full (1 messages); 1 lost so far",
+        "the mailbox is full (1 messages); 19 lost so far",
+    ]
+
+
 async def test_a_busy_actor_lets_others_run_and_can_be_killed_between_messages() -> None:
     turns = 0
 
