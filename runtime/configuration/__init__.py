@@ -9,13 +9,13 @@ from importlib import import_module
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` is not imported for this alone
     from runtime.configuration.loading import Examination, examine, load
-    from runtime.configuration.paths import (
+    from runtime.configuration.locations import (
         config_path,
         default_config_path,
-        find_socket,
         prepare_socket_directory,
         socket_path,
     )
+    from runtime.configuration.paths import find_socket
     from runtime.configuration.problems import ConfigurationError, Problem
     from runtime.configuration.provider_settings import (
         AnthropicProvider,
@@ -82,13 +82,13 @@ __all__ = [
 
 _HOMES = {
     "loading": ("Examination", "examine", "load"),
-    "paths": (
+    "locations": (
         "config_path",
         "default_config_path",
-        "find_socket",
         "prepare_socket_directory",
         "socket_path",
     ),
+    "paths": ("find_socket",),
     "problems": ("ConfigurationError", "Problem"),
     "provider_settings": (
         "AnthropicProvider",

@@ -14,7 +14,8 @@ from runtime.configuration.addresses import (
     is_loopback,
     url_mistake,
 )
-from runtime.configuration.paths import MAX_SOCKET_PATH
+from runtime.configuration.locations import MAX_SOCKET_PATH
+from runtime.configuration.places import Places
 from runtime.configuration.problems import Problem, listed, suggestion
 from runtime.configuration.provider_settings import (
     PATTERN_MARKS,
@@ -22,7 +23,6 @@ from runtime.configuration.provider_settings import (
     SimulatedProvider,
     UpstreamProvider,
 )
-from runtime.configuration.reader import Places
 from runtime.configuration.settings import Config, GroupConfig, GroupMember, ModelAlias
 from runtime.configuration.shape import Table, fields
 from runtime.configuration.simulator_settings import FaultConfig

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import msgspec
 
-from runtime.configuration.reader import Places
+from runtime.configuration.places import Places
 from runtime.configuration.settings import Config
 from runtime.configuration.tolerance import CircuitBreakerConfig, ProviderRetryConfig
 

@@ -8,9 +8,9 @@ import msgspec
 from runtime.configuration.addresses import is_header_word
 from runtime.configuration.files import OpenToOthersError, read_bounded
 from runtime.configuration.overrides import uses_makers_variables
+from runtime.configuration.places import Places
 from runtime.configuration.problems import Problem, suggestion
 from runtime.configuration.provider_settings import UpstreamProvider
-from runtime.configuration.reader import Places
 from runtime.configuration.secret import Secret
 from runtime.configuration.settings import Config
 

@@ -11,8 +11,8 @@ from runtime.configuration.document import parse
 from runtime.configuration.files import MAX_FILE, read_bounded
 from runtime.configuration.inheritance import inherit
 from runtime.configuration.keys import find_keys
+from runtime.configuration.locations import config_path
 from runtime.configuration.overrides import override
-from runtime.configuration.paths import config_path
 from runtime.configuration.problems import ConfigurationError, Problem
 from runtime.configuration.reader import Reader
 from runtime.configuration.settings import Config

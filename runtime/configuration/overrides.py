@@ -13,9 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from runtime.configuration.addresses import url_mistake
+from runtime.configuration.expectations import expected, number_from_text
+from runtime.configuration.places import Places
 from runtime.configuration.problems import Problem, suggestion
 from runtime.configuration.provider_settings import UpstreamProvider
-from runtime.configuration.reader import Places, expected, number_from_text
 from runtime.configuration.settings import Config
 from runtime.configuration.shape import Choice, Number, Truth, fields
 

@@ -1,6 +1,5 @@
 """From the nodes of a YAML text to structs, noting every mistake with its place."""
 
-import re
 from collections.abc import Mapping as MappingType
 from typing import Any, Final, TypeVar
 
@@ -8,6 +7,13 @@ import msgspec
 from msgspec import Struct
 
 from runtime.configuration.document import Mapping, Node, Scalar, Sequence
+from runtime.configuration.expectations import (
+    expected,
+    looks_like_number,
+    number_from_text,
+    unit_hint,
+)
+from runtime.configuration.places import Path, Places, shown
 from runtime.configuration.problems import Problem, listed, suggestion
 from runtime.configuration.secret import Secret
 from runtime.configuration.shape import (
@@ -25,21 +31,11 @@ from runtime.configuration.shape import (
     Variant,
     fields,
 )
-from runtime.configuration.units import (
-    format_duration,
-    format_size,
-    is_bare,
-    parse_duration,
-    parse_size,
-)
 from runtime.configuration.variables import expand
 
-__all__ = ["Path", "Places", "Reader", "expected", "number_from_text"]
+__all__ = ["Reader"]
 
 S = TypeVar("S", bound=Struct)
-
-Path = tuple[str | int, ...]
-"""The keys and list positions that lead to a value."""
 
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -51,8 +47,6 @@ _OLD_TRUTHS = {
     "off": "false",
     "n": "false",
 }
-_WHOLE = re.compile(r"[-+]?[0-9]{1,18}|0o[0-7]{1,18}|0x[0-9a-fA-F]{1,15}")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,18}|[0-9]{1,18}(?:\.[0-9]{0,18})?)(?:[eE][-+]?[0-9]{1,2})?")
 
 
 class _Mark:
@@ -67,76 +61,6 @@ class _Mark:
 
 _ABSENT: Final = _Mark("absent")
 _BROKEN: Final = _Mark("broken")
-
-
-class Places:
-    """Where everything that was read stands in the file."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self._keys: dict[Path, Scalar] = {}
-        self._values: dict[Path, Node] = {}
-        self._items: dict[int, tuple[Path, Struct]] = {}
-        self._overrides: dict[Path, str] = {}
-
-    def note(self, path: Path, key: Scalar | None, value: Node | None) -> None:
-        """Remember the key and the value at ``path``."""
-        if key is not None:
-            self._keys[path] = key
-        if value is not None:
-            self._values[path] = value
-
-    def note_item(self, item: Struct, path: Path) -> None:
-        """Remember where a section of a list came from: its position may shift by broken ones."""
-        self._items[id(item)] = (path, item)  # holding the item keeps its identity its own
-
-    def note_override(self, path: Path, variable: str) -> None:
-        """Remember that an environment variable replaced the value at ``path``."""
-        self._overrides[path] = variable
-
-    def item(self, item: Struct) -> Path:
-        """Return where a section of a list came from."""
-        return self._items[id(item)][0]
-
-    def has(self, *path: str | int) -> bool:
-        """Tell whether the file gives a value at ``path``."""
-        return path in self._values
-
-    def stated(self, *path: str | int) -> bool:
-        """Tell whether the file or an environment variable gives a value at ``path``."""
-        return path in self._values or path in self._overrides
-
-    def names(self, *path: str | int) -> list[str]:
-        """Return the keys that stand at ``path``, also of entries that could not be read."""
-        node = self._values.get(path)
-        return [key.text for key, _ in node.pairs] if isinstance(node, Mapping) else []
-
-    def shown(self, *path: str | int) -> str:
-        """Return the text at ``path`` as it may be shown."""
-        node = self._values.get(path)
-        return shown(node) if isinstance(node, Scalar) else "this"
-
-    def from_variable(self, *path: str | int) -> bool:
-        """Tell whether the value at ``path`` came from a variable, and must not be shown."""
-        node = self._values.get(path)
-        return isinstance(node, Scalar) and bool(node.variables)
-
-    def problem(self, message: str, *path: str | int) -> Problem:
-        """Return a problem at the value of ``path``, or at the nearest thing around it."""
-        if path in self._overrides:
-            return Problem(f"environment variable {self._overrides[path]}", 0, 0, message)
-        for end in range(len(path), -1, -1):
-            found: Node | None = self._values.get(path[:end]) or self._keys.get(path[:end])
-            if found is not None:
-                return Problem(self.file, found.line, found.column, message)
-        return Problem(self.file, 1, 1, message)
-
-    def key_problem(self, message: str, *path: str | int) -> Problem:
-        """Return a problem at the key of ``path``."""
-        key = self._keys.get(path)
-        if key is None:
-            return self.problem(message, *path)
-        return Problem(self.file, key.line, key.column, message)
 
 
 class Reader:
@@ -231,7 +155,7 @@ class Reader:
                 try:
                     return number_from_text(shape, text)
                 except ValueError as error:
-                    hint = "" if node.variables else _unit_hint(shape, text)
+                    hint = "" if node.variables else unit_hint(shape, text)
                     return self._broken(node, f"{error}, found {shown(node)}{hint}")
         raise TypeError(f"no single value has the shape {shape}")
 
@@ -356,104 +280,6 @@ class Reader:
         return Problem(self.places.file, node.line, node.column, message)
 
 
-def number_from_text(shape: Number, text: str) -> int | float:
-    """Return the number that ``text`` names.
-
-    Args:
-        shape: What the number counts and its bounds.
-        text: Digits, with a unit where the shape has one.
-
-    Raises:
-        ValueError: When it is none or out of bounds; the text says what was expected.
-    """
-    number: int | float
-    if shape.unit is Unit.DURATION:
-        number = parse_duration(text)
-    elif shape.unit is Unit.SIZE:
-        number = parse_size(text)
-    elif shape.whole:
-        if not _WHOLE.fullmatch(text):
-            raise ValueError(f"expected {expected(shape)}")
-        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-        number = int(text, base)
-    else:
-        if not _FLOAT.fullmatch(text):
-            raise ValueError(f"expected {expected(shape)}")
-        number = float(text)
-    low, high = shape.ge, shape.le
-    below = (low is not None and number < low) or (shape.gt is not None and number <= shape.gt)
-    if below or (high is not None and number > high):
-        raise ValueError(f"expected {expected(shape)}")
-    return number
-
-
-def expected(shape: Shape) -> str:
-    """Return what may stand in a place, in words."""
-    match shape:
-        case Text() | Hidden():
-            return "text"
-        case Truth():
-            return "true or false"
-        case Choice(words):
-            return f"one of {listed(words)}"
-        case Section(struct):
-            return f"a mapping with the keys {listed(fields(struct))}"
-        case Variant(tag, options):
-            return f"a mapping with {tag}: {' or '.join(options)}"
-        case Table(item):
-            return f"a mapping of names, each to {expected(item)}"
-        case Series(item):
-            return f"a list, each entry {expected(item)}"
-        case Number():
-            return _expected_number(shape)
-
-
-def _expected_number(shape: Number) -> str:
-    noun = {
-        Unit.DURATION: "a duration",
-        Unit.SIZE: "a size",
-        Unit.MILLISECONDS: "whole milliseconds",
-        Unit.NONE: "a whole number" if shape.whole else "a number",
-    }[shape.unit]
-
-    def say(bound: float) -> str:
-        if shape.unit is Unit.DURATION:
-            return format_duration(bound)
-        if shape.unit is Unit.SIZE:
-            return format_size(int(bound))
-        return f"{int(bound)}" if bound == int(bound) else f"{bound:g}"
-
-    if shape.ge is not None and shape.le is not None:
-        return f"{noun} from {say(shape.ge)} to {say(shape.le)}"
-    if shape.gt is not None and shape.le is not None:
-        return f"{noun} above {say(shape.gt)}, at most {say(shape.le)}"
-    if shape.ge is not None:
-        return f"{noun} of at least {say(shape.ge)}"
-    return noun
-
-
-def _unit_hint(shape: Number, text: str) -> str:
-    """Return what was likely meant by a number without its unit, or with one too many."""
-    if shape.unit is Unit.DURATION and is_bare(text):
-        return f'; is it "{text}s" or "{text}ms"?'
-    if shape.unit is Unit.SIZE and is_bare(text):
-        return f'; for bytes write "{text}B"'
-    if shape.unit is Unit.MILLISECONDS:
-        try:
-            return f"; write {round(parse_duration(text) * 1000)}"
-        except ValueError:
-            return ""
-    return ""
-
-
-def shown(node: Scalar) -> str:
-    """Return a scalar as it may be shown: never what came out of a variable."""
-    if node.variables:
-        return "the value of " + " and ".join(f"${{{name}}}" for name in node.variables)
-    text = node.text if len(node.text) <= 60 else node.text[:57] + "..."
-    return f'"{text}"'
-
-
 def _source(node: Scalar) -> str:
     if node.variables:
         return " and ".join(f"${{{name}}}" for name in node.variables)
@@ -468,7 +294,7 @@ def _is_nothing(node: Node) -> bool:
 
 
 def _means_more(text: str) -> bool:
-    return text in _TRUTHS or bool(_WHOLE.fullmatch(text) or _FLOAT.fullmatch(text))
+    return text in _TRUTHS or looks_like_number(text)
 
 
 def _kind(node: Node) -> str:
