@@ -27,8 +27,8 @@ from runtime.routing.breaker_actor import breaker_name
 from runtime.routing.forward import Forwarder, Upstream
 from runtime.routing.resolve import Resolver, Target
 from runtime.routing.retry import RetryBudget
-from runtime.services import Services
-from runtime.tree import ROOT, Doorway, Shared, doors, groups, tree
+from runtime.services import ROOT, Services
+from runtime.tree import Doorway, Shared, doors, groups, tree
 from supervision import System, SystemDown, open_system
 
 __all__ = ["Daemon", "open_daemon", "run_daemon"]

@@ -14,7 +14,10 @@ from runtime.routing.resolve import Member, Resolver
 from runtime.telemetry import TelemetryBoard
 from supervision import System, Table
 
-__all__ = ["Services"]
+__all__ = ["ROOT", "Services"]
+
+ROOT = "standby"
+"""The name of the root supervisor."""
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,12 +30,11 @@ from runtime.routing.failover import FailoverBoard, FailoverManager
 from runtime.routing.gate import RateGates
 from runtime.routing.plan import Candidate, Group
 from runtime.routing.readiness import Readiness
+from runtime.services import ROOT
 from runtime.telemetry import Telemetry, TelemetryBoard
 from supervision import Backoff, ChildSpec, Table, dynamic_supervisor, supervisor
 
-__all__ = ["ROOT", "Doorway", "Shared", "doors", "tree"]
-
-ROOT = "standby"
+__all__ = ["Doorway", "Shared", "doors", "tree"]
 
 _RESTARTS = 100
 """Restarts within five seconds before a supervisor gives up. Many, because a person may kill parts

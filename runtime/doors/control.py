@@ -9,7 +9,7 @@ import msgspec
 from providers.http import Request
 from providers.wire import OPENAI
 from runtime.doors.session import Session
-from runtime.services import Services
+from runtime.services import ROOT, Services
 from supervision import NoProcess
 
 __all__ = ["ControlRoutes"]
@@ -68,6 +68,9 @@ class ControlRoutes:
             hint = f"; did you mean {' or '.join(close)}?" if close else ""
             state = "does not run at this moment" if name in known else "does not exist"
             session.refuse(OPENAI, 404, f"{name} {state}{hint if name not in known else ''}")
+            return
+        if name == ROOT:
+            session.refuse(OPENAI, 409, f"{name} is the root: to end the daemon, stop it")
             return
         incarnation = ref.incarnation
         # Answered first: the actor may be the connection that carries the answer.

@@ -137,7 +137,7 @@ class HealthRoutes:
             "in_flight": shown.get("in_flight", 0),
             "queued": shown.get("queued", 0),
             "connections": shown.get("connections", 0),
-            "last_error": shown.get("last_error"),
+            "last_error": shown.get("last_error") or metrics.last_failure,
             "gate_opens_in": upstream.gate.opens_in(now),
             "set_aside": view is not None and not view.account.passing,
             "consecutive_failures": 0 if view is None else view.circuit.consecutive,

@@ -178,7 +178,8 @@ async def _acquire(task: Exchange, deadline: float, *, fresh: bool) -> ClientCon
         pending = task.actor.send_request(Acquire(deadline, fresh), deadline=deadline)
         connection = await pending.wait()
     except (ActorDown, NoProcess) as down:
-        raise Failure("provider_down", task.provider.name, str(down)) from down
+        ended = "its task ended and is being restarted"
+        raise Failure("provider_down", task.provider.name, ended) from down
     except CallTimeout as late:
         raise Failure("timeout", task.provider.name, str(late)) from late
     except MailboxFull as full:
@@ -319,5 +320,6 @@ async def _farewell(connection: ClientConnection) -> None:
 def _lost(task: Exchange, lost: ConnectionLost) -> Failure:
     """Tell a provider task that ended from an upstream that hung up."""
     if isinstance(lost.reason, ActorDown):
-        return Failure("provider_down", task.provider.name, str(lost.reason))
+        ended = "its task ended in the middle of the answer and is being restarted"
+        return Failure("provider_down", task.provider.name, ended)
     return Failure("reset", task.provider.name, str(lost))
