@@ -111,6 +111,24 @@ def test_more_probes_decide_by_the_share_and_as_early_as_they_can() -> None:
     assert state(subject) == "open"
 
 
+def test_half_open_begins_when_its_time_has_come_and_not_when_somebody_looks() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10)
+    fail(subject, 1)
+    subject.record(failed=False, started=6.0, now=8.0)
+    assert state(subject) == "closed"
+
+
+def test_enough_good_probes_outweigh_a_bad_one() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10, half_open_limit=3)
+    fail(subject, 1)
+    subject.tick(5.0)
+    fail(subject, 1, 5.0)
+    subject.record(failed=False, started=5.0, now=5.0)
+    assert state(subject) == "half_open"
+    subject.record(failed=False, started=5.0, now=5.0)
+    assert state(subject) == "closed"
+
+
 def test_outcomes_of_calls_from_before_the_state_say_nothing() -> None:
     subject = circuit(failure_threshold=1, recovery_timeout=10)
     fail(subject, 1)

@@ -130,6 +130,17 @@ async def test_counts_survive_a_kill_and_a_crash(autojump_clock: trio.abc.Clock)
         assert board.metrics.value.providers["a"].failed == 3
 
 
+async def test_what_was_counted_last_is_published_before_the_end(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    board = TelemetryBoard()
+    async with open_system(tree(board), reports=quiet()) as system:
+        for _ in range(5):
+            system.ref("telemetry").cast(finished())
+        await system.stop()
+    assert board.metrics.value.total_requests == 5
+
+
 async def test_a_full_mailbox_drops_and_counts_and_nobody_waits(
     autojump_clock: trio.abc.Clock,
 ) -> None:
