@@ -131,21 +131,11 @@ def replace_model(body: bytes, model: str) -> bytes:
         members = _members_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise _explain(body) from None
-    old = members.get("model")
-    if old is None:
+    if "model" not in members:
         raise _explain(body)
-    value = msgspec.json.encode(model)
-    # The usual case: the key stands in the body once and nowhere else, not even in a string.
-    # `\u006` begins every letter of it that somebody might have escaped.
-    if body.count(b'"model"') == 1 and b"\\u006" not in body:
-        span = _COLON.match(body, body.index(b'"model"') + 7)
-        if span is not None and body.startswith(old, span.end()):
-            start = span.end()
-            return b"".join((body[:start], value, body[start + len(memoryview(old)) :]))
-    return _replace_members(body, members, value)
+    return _replace_members(body, members, msgspec.json.encode(model))
 
 
-_COLON = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
 _OPENING = re.compile(rb"[ \t\r\n]*\{")
 _KEY = re.compile(rb'[ \t\r\n,]*("(?:[^"\\]|\\.)*+")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
 _SCALAR = re.compile(rb'"(?:[^"\\]|\\.)*+"|[^\[{"\s,}\]]+', re.DOTALL)
@@ -161,7 +151,8 @@ def _replace_members(body: bytes, members: Mapping[str, msgspec.Raw], value: byt
     parts: list[bytes] = []
     copied = 0
     while (found := _KEY.match(body, position)) is not None:
-        key = msgspec.json.decode(found[1], type=str)
+        name = found[1]
+        key = msgspec.json.decode(name, type=str) if b"\\" in name else name[1:-1].decode()
         start = found.end()
         position = _value_end(body, start, members[key])
         if key == "model":
