@@ -149,7 +149,8 @@ class _Checks:
                     "models",
                     name,
                 )
-        if not any(provider.enabled for provider in self._config.providers.values()):
+        read = self._config.providers
+        if len(read) == len(self._providers) and not any(one.enabled for one in read.values()):
             self._doubtful("no provider is enabled: nothing can be answered", "providers")
 
     def provider(self, name: str, provider: ProviderConfig) -> None:
@@ -216,10 +217,10 @@ class _Checks:
             hidden = self._places.from_variable(*where, "fault")
             message = "no fault has this name" if hidden else str(error)
             self._wrong(message, *where, "fault")
-        if rule.until is not None and rule.until <= rule.start:
+        if rule.until_seconds is not None and rule.until_seconds <= rule.from_seconds:
             self._wrong(
-                f"until ({format_duration(rule.until)}) is not later than "
-                f"from ({format_duration(rule.start)})",
+                f"until ({format_duration(rule.until_seconds)}) is not later than "
+                f"from ({format_duration(rule.from_seconds)})",
                 *where,
                 "until",
             )

@@ -1,6 +1,6 @@
 """The settings of one provider, by kind."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
@@ -9,9 +9,6 @@ from runtime.configuration.secret import Secret
 from runtime.configuration.shape import Duration, Variants
 from runtime.configuration.simulator_settings import SimulatorConfig
 from runtime.configuration.tolerance import CircuitBreakerConfig, ProviderRetryConfig
-
-if TYPE_CHECKING:
-    from providers.simulator import SimulatorSettings
 
 __all__ = [
     "PATTERN_MARKS",
@@ -232,34 +229,6 @@ class SimulatedProvider(ProviderConfig, frozen=True, kw_only=True):
     def dialect(self) -> str:
         """The API it speaks: ``openai`` or ``anthropic``."""
         return self.wire
-
-    def simulator_settings(self) -> "SimulatorSettings":
-        """Return the settings of its server.
-
-        It has the models that the provider lists, and takes any name where the provider lists none
-        or a pattern.
-        """
-        # The simulator is a whole HTTP server: reading a configuration should not import it.
-        from providers.simulator import FaultRule, SimulatorSettings  # noqa: PLC0415 - see above
-
-        named = not any(PATTERN_MARKS.intersection(model) for model in self.models)
-        return SimulatorSettings(
-            latency=self.simulator.latency,
-            tokens_per_second=self.simulator.tokens_per_second,
-            answer_words=self.simulator.answer_words,
-            seed=self.simulator.seed,
-            models=self.models if named else (),
-            faults=tuple(
-                FaultRule(
-                    fault=rule.fault,
-                    probability=rule.probability,
-                    every=rule.every,
-                    from_seconds=rule.start,
-                    until_seconds=rule.until,
-                )
-                for rule in self.simulator.faults
-            ),
-        )
 
 
 OneProvider = Annotated[

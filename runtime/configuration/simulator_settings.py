@@ -1,4 +1,9 @@
-"""The settings of a simulated provider's server."""
+"""The settings of a simulated provider's server.
+
+Their attributes have the names of `providers.simulator.SimulatorSettings`, so that one can be made
+from the other. They are structs of their own because a file has units and places for mistakes, and
+because reading a configuration should not import a whole HTTP server.
+"""
 
 from typing import Annotated
 
@@ -27,14 +32,14 @@ class FaultConfig(Struct, frozen=True, kw_only=True):
         ),
     ] = 1.0
     every: Annotated[int, Meta(description="Only every n-th request.", ge=1, le=1_000_000_000)] = 1
-    start: Annotated[
+    from_seconds: Annotated[
         Duration,
         Meta(description="Only from so long after the start.", ge=0, le=31_536_000),
     ] = field(default=0.0, name="from")
-    until: Annotated[
+    until_seconds: Annotated[
         Duration | None,
         Meta(description="Only before so long after the start.", gt=0, le=31_536_000),
-    ] = None
+    ] = field(default=None, name="until")
 
 
 class SimulatorConfig(Struct, frozen=True, kw_only=True):

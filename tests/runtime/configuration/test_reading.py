@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from providers.simulator import SimulatorSettings
 from runtime.configuration import (
     Config,
     OpenAIProvider,
@@ -201,15 +203,14 @@ class TestVariables:
         assert 'unknown key "${S}"' in found.problems[0].message
 
 
-def test_a_simulators_settings_are_handed_on(tmp_path: Path) -> None:
-    """What the file says of faults and pace is what the simulator gets."""
+def test_a_simulators_settings_can_be_made_from_the_file(tmp_path: Path) -> None:
+    """What the file says of faults and pace has the names that the simulator knows."""
     config = read(
         tmp_path,
         """\
         providers:
           a:
             kind: simulated
-            models: [sim-1]
             simulator:
               latency: 20ms
               tokens_per_second: 0
@@ -218,21 +219,17 @@ def test_a_simulators_settings_are_handed_on(tmp_path: Path) -> None:
               faults:
                 - {fault: "status_429:2", probability: 0.5, every: 3, from: 1m, until: 2m}
                 - {fault: hang}
-          b: {kind: simulated, models: ["sim-*"]}
         """,
     )
-    a, b = config.providers.values()
-    assert isinstance(a, SimulatedProvider)
-    assert isinstance(b, SimulatedProvider)
-    settings = a.simulator_settings()
+    provider = config.providers["a"]
+    assert isinstance(provider, SimulatedProvider)
+    settings = msgspec.convert(provider.simulator, SimulatorSettings, from_attributes=True)
     assert (settings.latency, settings.tokens_per_second) == (0.02, 0)
-    assert (settings.answer_words, settings.seed, settings.models) == (3, 9, ("sim-1",))
+    assert (settings.answer_words, settings.seed) == (3, 9)
     first, second = settings.faults
     assert (first.fault, first.probability, first.every) == ("status_429:2", 0.5, 3)
     assert (first.from_seconds, first.until_seconds) == (60, 120)
     assert (second.fault, second.probability, second.until_seconds) == ("hang", 1, None)
-    assert b.simulator_settings().models == ()
-    assert b.simulator_settings().faults == ()
 
 
 def test_the_usual_places_are_searched_when_no_file_is_named(tmp_path: Path) -> None:
