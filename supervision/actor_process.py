@@ -8,15 +8,16 @@ is there, with a checkpoint every ``BATCH`` messages so that others run and a ki
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Final
 
 import trio
 
 from supervision.actor import Actor, Continue, Down, Ignore, Monitor
 from supervision.calls import NO_REPLY, OpenCalls, PendingCall, fail_all
+from supervision.crashes import crash_reason, interrupt_reason
 from supervision.errors import CallTimeout, MailboxFull, PoisonMessage
-from supervision.process import Child, Process, facts_of
+from supervision.process import Child, Process
 from supervision.reasons import Reason, describe_reason
 from supervision.refs import CAST, INFO, Ref
 from supervision.timers import Timer
@@ -190,7 +191,7 @@ class ActorProcess(Process):
         except Exception as error:  # noqa: BLE001 - whatever escapes is the exit reason
             reason = self._crash(error)
         except (KeyboardInterrupt, SystemExit, BaseExceptionGroup) as error:
-            reason = self.interrupted(error)
+            reason = interrupt_reason(self.child, error)
         finally:
             self._end(reason)
 
@@ -326,7 +327,7 @@ class ActorProcess(Process):
                     self._suspect(actor.poison_key(message))
             except Exception as failure:  # noqa: BLE001 - a report must not fail for its details
                 shape = f"(describing it failed: {describe_reason(failure)})"
-        return self.crashed(error, shape)
+        return crash_reason(self.child, error, shape)
 
     def _suspect(self, key: object) -> None:
         """Count a crash against the message in work; the oldest suspects are forgotten."""
@@ -370,7 +371,7 @@ class ActorProcess(Process):
         node.handled = self._handled
         node.waiting_in = self._waiting_in()
         if self._actor is not None:
-            node.extra = facts_of(self._actor.describe)
+            node.extra = _facts_of(self._actor)
 
     def _waiting_in(self) -> str | None:
         if self._current is None and self.phase == "running":
@@ -386,3 +387,11 @@ async def _helper(run: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> 
     """A helper waits for itself alone: its calls close no ring through the actor."""
     CURRENT.set(None)
     await run(*args)
+
+
+def _facts_of(actor: Actor) -> Mapping[str, object]:
+    """Ask for facts to show; an error in that is shown, not raised."""
+    try:
+        return actor.describe()
+    except Exception as error:  # noqa: BLE001 - a broken description must not break the picture
+        return {"describe failed": describe_reason(error)}

@@ -8,15 +8,14 @@ monitors are told, and last the supervisor gets its exit notice.
 
 from __future__ import annotations
 
-import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal, Protocol
 
 import trio
 
 from supervision.calls import PendingCall
-from supervision.reasons import Reason, describe_reason, root_causes, unwrap
+from supervision.reasons import Reason, describe_reason
 from supervision.refs import DownCallback, Ref, TaskStarter
 from supervision.reports import Report
 from supervision.specs import ChildSpec
@@ -393,48 +392,3 @@ class Process(Node, ABC):
 
     def settle(self, reason: Reason) -> None:
         """Settle what others still expect of it."""
-
-    def crashed(self, error: BaseException, last_message: str | None = None) -> BaseException:
-        """Make the exit reason of an exception that escaped, and report it as a crash.
-
-        Args:
-            error: what escaped.
-            last_message: the shape of the message in work.
-
-        Returns:
-            The exception, out of the groups of one that nurseries put around it.
-        """
-        error = unwrap(error)
-        self.child.report(
-            "crash",
-            "crashed",
-            describe_reason(error),
-            last_message=last_message,
-            traceback="".join(traceback.format_exception(error, limit=-40)),
-        )
-        return error
-
-    def interrupted(self, error: BaseException) -> Reason:
-        """Ctrl-C or ``SystemExit`` struck here: have the whole system stop and raise it.
-
-        Args:
-            error: it, or a group that a nursery made of it and others.
-
-        Returns:
-            The exit reason.
-        """
-        if isinstance(error, BaseExceptionGroup):
-            interrupts = error.subgroup((KeyboardInterrupt, SystemExit))
-            if interrupts is None:
-                return self.crashed(error)
-            error = root_causes(interrupts)[0]
-        self.child.system.interrupt(error)
-        return "interrupted"
-
-
-def facts_of(describe: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
-    """Ask for facts to show; an error in that is shown, not raised."""
-    try:
-        return describe()
-    except Exception as error:  # noqa: BLE001 - a broken description must not break the picture
-        return {"describe failed": describe_reason(error)}

@@ -17,6 +17,7 @@ import msgspec
 import trio
 
 from supervision.calls import OpenCalls, PendingCall, fail_all
+from supervision.crashes import crash_reason, interrupt_reason
 from supervision.errors import MailboxFull, StartFailed, SupervisionError
 from supervision.intensity import RestartLog
 from supervision.process import UNKILLABLE_AFTER, Child, Process
@@ -146,9 +147,9 @@ class SupervisorProcess(Process):
             if self.scope.cancelled_caught:
                 reason = self.reason_of_cancel()
         except Exception as error:  # noqa: BLE001 - whatever escapes is the exit reason
-            reason = self.crashed(error)
+            reason = crash_reason(self.child, error)
         except (KeyboardInterrupt, SystemExit, BaseExceptionGroup) as error:
-            reason = self.interrupted(error)
+            reason = interrupt_reason(self.child, error)
         finally:
             for child in self.children.values():
                 child.system.release(child)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import trio
 
+from supervision.crashes import crash_reason, interrupt_reason
 from supervision.process import Child, Process
 from supervision.reasons import Reason
 from supervision.refs import Ref
@@ -79,9 +80,9 @@ class TaskProcess(Process):
             if self.scope.cancelled_caught:
                 reason = self.reason_of_cancel()
         except Exception as error:  # noqa: BLE001 - whatever escapes is the exit reason
-            reason = self.crashed(error)
+            reason = crash_reason(self.child, error)
         except (KeyboardInterrupt, SystemExit, BaseExceptionGroup) as error:
-            reason = self.interrupted(error)
+            reason = interrupt_reason(self.child, error)
         finally:
             if not self.acknowledged and reason == "normal":
                 reason = RuntimeError("the task ended before it called started()")

@@ -1,0 +1,51 @@
+"""What escapes a child's task, made into an exit reason and a report."""
+
+from __future__ import annotations
+
+import traceback
+
+from supervision.process import Child
+from supervision.reasons import Reason, describe_reason, root_causes, unwrap
+
+
+def crash_reason(
+    child: Child, error: BaseException, last_message: str | None = None
+) -> BaseException:
+    """Make the exit reason of an exception that escaped, and report it as a crash.
+
+    Args:
+        child: whose task it escaped.
+        error: what escaped.
+        last_message: the shape of the message in work.
+
+    Returns:
+        The exception, out of the groups of one that nurseries put around it.
+    """
+    error = unwrap(error)
+    child.report(
+        "crash",
+        "crashed",
+        describe_reason(error),
+        last_message=last_message,
+        traceback="".join(traceback.format_exception(error, limit=-40)),
+    )
+    return error
+
+
+def interrupt_reason(child: Child, error: BaseException) -> Reason:
+    """Ctrl-C or ``SystemExit`` struck in a task: have the whole system stop and raise it.
+
+    Args:
+        child: whose task it struck.
+        error: it, or a group that a nursery made of it and others.
+
+    Returns:
+        The exit reason.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        interrupts = error.subgroup((KeyboardInterrupt, SystemExit))
+        if interrupts is None:
+            return crash_reason(child, error)
+        error = root_causes(interrupts)[0]
+    child.system.interrupt(error)
+    return "interrupted"
