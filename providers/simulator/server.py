@@ -33,6 +33,7 @@ from supervision import Actor
 
 __all__ = ["Simulator"]
 
+_PATTERN = frozenset("*?[")
 _FORMS: Mapping[str, Form] = {"openai": OpenAIForm(), "anthropic": AnthropicForm()}
 
 
@@ -244,7 +245,7 @@ class Simulator(Actor):
         raise WireError(f"Unknown request: {request.method} {path}", code="unknown_url", status=404)
 
     def _entries(self) -> list[ModelEntry]:
-        names = self._settings.models or ("sim-1",)
+        names = [name for name in self._settings.models or ("sim-1",) if not _PATTERN & set(name)]
         return [ModelEntry(name, "simulator", CREATED) for name in names]
 
     def _models_page(self, dialect: Dialect, query: str) -> bytes:

@@ -57,8 +57,9 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             comes whole once its last token would have.
         answer_words: Words of an answer; a word is a token.
         seed: Answers are a function of this and the request alone; so are the dice of the rules.
-        models: The models it has, listed at ``/v1/models``; another is answered with 404. Empty:
-            it lists ``sim-1`` and takes any name.
+        models: The models it has, names or ``fnmatch`` patterns; the names are listed at
+            ``/v1/models``, a model that none fits is answered with 404. Empty: it lists ``sim-1``
+            and takes any name.
         api_key: The key that every request must carry; None takes any, and none.
         faults: Rules for failing, asked in order: the first that applies decides.
         max_connections: Connections at one time; further ones are closed at once.

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import ClassVar
 
 import msgspec
 
 from providers.wire.answers import check_json_type, error_fault, not_json
 from providers.wire.anthropic_stream import AnthropicStreamReader, read_error, read_usage
+from providers.wire.dialect import Dialect
 from providers.wire.error_types import anthropic_type
 from providers.wire.events import MAX_EVENT
 from providers.wire.faults import AnswerFault
-from providers.wire.requests import peek_request, replace_model
-from providers.wire.values import AnswerPeek, ModelEntry, RequestPeek, UpstreamError
+from providers.wire.values import AnswerPeek, ModelEntry, UpstreamError
 
 __all__ = ["AnthropicDialect"]
 
@@ -28,19 +28,12 @@ _message_decoder = msgspec.json.Decoder(_Message)
 _any_decoder = msgspec.json.Decoder()
 
 
-class AnthropicDialect:
-    """``POST /v1/messages``; implements ``Dialect``."""
+class AnthropicDialect(Dialect):
+    """``POST /v1/messages``."""
 
-    name: Final = "anthropic"
-    path: Final = "/v1/messages"
-
-    def peek_request(self, body: bytes) -> RequestPeek:
-        """See ``Dialect.peek_request``."""
-        return peek_request(body)
-
-    def with_model(self, body: bytes, model: str) -> bytes:
-        """See ``Dialect.with_model``."""
-        return replace_model(body, model)
+    name: ClassVar[str] = "anthropic"
+    path: ClassVar[str] = "/v1/messages"
+    error_event: ClassVar[bytes] = b"event: error\ndata: "
 
     def peek_answer(self, body: bytes, content_type: bytes | None) -> AnswerPeek:
         """See ``Dialect.peek_answer``."""
@@ -83,22 +76,6 @@ class AnthropicDialect:
         if code is not None:
             error["details"] = {"error_code": code}
         return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
-
-    def encode_stream_error(
-        self,
-        status: int,
-        message: str,
-        *,
-        type: str | None = None,  # noqa: A002 - it is the field's name on the wire
-        code: str | None = None,
-        param: str | None = None,
-        request_id: str | None = None,
-    ) -> bytes:
-        """See ``Dialect.encode_stream_error``."""
-        body = self.encode_error(
-            status, message, type=type, code=code, param=param, request_id=request_id
-        )
-        return b"event: error\ndata: " + body + b"\n\n"
 
     def decode_error(self, body: bytes) -> UpstreamError | None:
         """See ``Dialect.decode_error``."""

@@ -1,29 +1,28 @@
 """What a wire format must be able to do for requests to pass through in it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar
 
 from providers.wire.events import MAX_EVENT, StreamReader
+from providers.wire.requests import peek_request, replace_model
 from providers.wire.values import AnswerPeek, ModelEntry, RequestPeek, UpstreamError
 
 __all__ = ["Dialect"]
 
 
-class Dialect(Protocol):
+class Dialect(ABC):
     """One API's wire format; has no state.
 
     Attributes:
         name: ``openai`` or ``anthropic``.
-        path: Where clients ask for an answer.
+        path: The path at which clients ask for an answer.
+        error_event: What stands before the error in an error event.
     """
 
-    @property
-    def name(self) -> str:
-        """The dialect's name."""
-
-    @property
-    def path(self) -> str:
-        """The path at which clients ask for an answer."""
+    name: ClassVar[str]
+    path: ClassVar[str]
+    error_event: ClassVar[bytes]
 
     def peek_request(self, body: bytes) -> RequestPeek:
         """Read what routing needs of a request.
@@ -31,6 +30,7 @@ class Dialect(Protocol):
         Raises:
             WireError: The request is not what the dialect asks for; says what and where.
         """
+        return peek_request(body)
 
     def with_model(self, body: bytes, model: str) -> bytes:
         """Return a request with another model and every other byte as it was.
@@ -38,7 +38,9 @@ class Dialect(Protocol):
         Raises:
             WireError: The request is no JSON object with a model.
         """
+        return replace_model(body, model)
 
+    @abstractmethod
     def peek_answer(self, body: bytes, content_type: bytes | None) -> AnswerPeek:
         """Check that a plain answer is a good one, and read what the daemon counts.
 
@@ -53,6 +55,7 @@ class Dialect(Protocol):
             AnswerFault: It is not JSON, not the dialect, empty, or holds an error.
         """
 
+    @abstractmethod
     def stream_reader(
         self, *, max_event: int = MAX_EVENT, done_required: bool = True
     ) -> StreamReader:
@@ -64,6 +67,7 @@ class Dialect(Protocol):
                 servers of OpenAI's API that never send ``[DONE]``. Anthropic's is always required.
         """
 
+    @abstractmethod
     def encode_error(
         self,
         status: int,
@@ -96,10 +100,16 @@ class Dialect(Protocol):
         request_id: str | None = None,
     ) -> bytes:
         """Return an error as one whole event, for a stream that has begun; see ``encode_error``."""
+        body = self.encode_error(
+            status, message, type=type, code=code, param=param, request_id=request_id
+        )
+        return self.error_event + body + b"\n\n"
 
+    @abstractmethod
     def decode_error(self, body: bytes) -> UpstreamError | None:
         """Read an error answer's body; None when it is not an error of this dialect."""
 
+    @abstractmethod
     def models_page(self, models: Sequence[ModelEntry], *, has_more: bool = False) -> bytes:
         """Return the body of a list of models.
 
@@ -108,5 +118,6 @@ class Dialect(Protocol):
             has_more: Whether there are further pages; only Anthropic has pages.
         """
 
+    @abstractmethod
     def model_body(self, model: ModelEntry) -> bytes:
         """Return the body that describes one model."""

@@ -1,17 +1,17 @@
 """OpenAI's dialect: chat completions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import ClassVar
 
 import msgspec
 
 from providers.wire.answers import check_json_type, error_fault, not_json
+from providers.wire.dialect import Dialect
 from providers.wire.error_types import openai_type
 from providers.wire.events import MAX_EVENT
 from providers.wire.faults import AnswerFault
 from providers.wire.openai_stream import TOKEN_FIELDS, OpenAIStreamReader, read_error, read_usage
-from providers.wire.requests import peek_request, replace_model
-from providers.wire.values import AnswerPeek, ModelEntry, RequestPeek, UpstreamError
+from providers.wire.values import AnswerPeek, ModelEntry, UpstreamError
 
 __all__ = ["OpenAIDialect"]
 
@@ -36,19 +36,12 @@ _completion_decoder = msgspec.json.Decoder(_Completion)
 _any_decoder = msgspec.json.Decoder()
 
 
-class OpenAIDialect:
-    """``POST /v1/chat/completions``; implements ``Dialect``."""
+class OpenAIDialect(Dialect):
+    """``POST /v1/chat/completions``."""
 
-    name: Final = "openai"
-    path: Final = "/v1/chat/completions"
-
-    def peek_request(self, body: bytes) -> RequestPeek:
-        """See ``Dialect.peek_request``."""
-        return peek_request(body)
-
-    def with_model(self, body: bytes, model: str) -> bytes:
-        """See ``Dialect.with_model``."""
-        return replace_model(body, model)
+    name: ClassVar[str] = "openai"
+    path: ClassVar[str] = "/v1/chat/completions"
+    error_event: ClassVar[bytes] = b"data: "
 
     def peek_answer(self, body: bytes, content_type: bytes | None) -> AnswerPeek:
         """See ``Dialect.peek_answer``."""
@@ -92,22 +85,6 @@ class OpenAIDialect:
             "code": code if code is not None else usual_code,
         }
         return msgspec.json.encode({"error": error})
-
-    def encode_stream_error(
-        self,
-        status: int,
-        message: str,
-        *,
-        type: str | None = None,  # noqa: A002 - it is the field's name on the wire
-        code: str | None = None,
-        param: str | None = None,
-        request_id: str | None = None,
-    ) -> bytes:
-        """See ``Dialect.encode_stream_error``."""
-        body = self.encode_error(
-            status, message, type=type, code=code, param=param, request_id=request_id
-        )
-        return b"data: " + body + b"\n\n"
 
     def decode_error(self, body: bytes) -> UpstreamError | None:
         """See ``Dialect.decode_error``."""
