@@ -22,7 +22,7 @@ KEY = "sk-foreign-0123456789abcdef"
 
 
 STATUSES = (401, 403, 429, 500, 502, 503, 529)
-QUICK = {"timeouts": {"first_token": "1s", "stall": "500ms", "total": "1s"}}
+QUICK = {"timeouts": {"first_token": "600ms", "stall": "400ms", "total": "600ms"}}
 
 
 def _or_spare(provider: str, dialect: str) -> dict[str, object]:
@@ -198,7 +198,7 @@ def test_its_broken_streams_raise_in_the_sdk_and_its_judge_is_content(
 ) -> None:
     foreign.script(
         {"type": "reply", "text": "one two three four five six seven eight"},
-        {"type": "stream_fault", "kind": kind, "after_chunks": 6, "stall_seconds": 3},
+        {"type": "stream_fault", "kind": kind, "after_chunks": 6, "stall_seconds": 1.5},
     )
     with pytest.raises((openai.APIError, anthropic.APIError)):
         _read(daemon, dialect)
@@ -226,7 +226,7 @@ def _read(daemon: Daemon, dialect: str) -> str:
 def test_a_slow_first_token_goes_to_the_spare(
     daemon: Daemon, foreign: ForeignUpstream, dialect: str
 ) -> None:
-    foreign.script({"type": "slow_first_token", "seconds": 2.5})
+    foreign.script({"type": "slow_first_token", "seconds": 1.5})
     body = request_body(dialect, f"{dialect}-or-spare", stream=True)
     reply = daemon.ask("POST", PATHS[dialect], body)
     assert text_of(reply, dialect, stream=True)

@@ -12,6 +12,7 @@ from tests.support.clients import OPENAI_ASK
 from tests.support.configs import base_url, config, group, upstream
 from tests.support.daemon import Daemon
 from tests.support.scripted import Exchange, Scripted
+from tests.support.waiting import eventually
 
 WRONG = "sk-wrong-55aa77cc99ee"
 RIGHT = "sk-right-11bb22dd33ff"
@@ -114,6 +115,8 @@ def test_no_key_appears_in_anything_the_daemon_says(daemon: Daemon) -> None:
 
 def test_the_log_says_what_went_wrong_with_the_key(daemon: Daemon) -> None:
     daemon.ask("POST", PATHS["openai"], request_body("openai", "only-wrong"))
-    shown = daemon.get("/health/providers")["wrong"]
-    assert shown["healthy"] is False
-    assert shown["last_error"]
+    daemon.wait_health("wrong", healthy=False)
+    eventually(
+        lambda: daemon.get("/health/providers")["wrong"]["last_error"],
+        "the provider's last error was shown",
+    )

@@ -17,6 +17,8 @@ from tests.support.reading import error_of, events, finished, partial_text, text
 
 DIALECTS = ("openai", "anthropic")
 PATIENCE = "300ms"
+ONCE = {"max_attempts": 1}
+"""Each provider is asked once: what repeating does is tested elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def daemon() -> Iterator[Daemon]:
                     providers[f"{purpose}-{name}"] = {
                         **simulated(dialect, **pace),
                         "timeouts": patience,
+                        "retry": ONCE,
                     }
                 groups[f"g-over-{name}"] = {
                     "members": [_member(f"over-{name}", fault), _member(f"good-{dialect}")]
