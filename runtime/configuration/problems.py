@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 __all__ = ["ConfigurationError", "Problem", "listed", "suggestion"]
 
 
+_LONGEST_WORD = 100
+"""Characters of a word that may be meant as another; comparing takes longer the longer it is."""
+
+
 class Problem:
     """One mistake: where it stands, what is wrong and what was expected.
 
@@ -28,7 +32,7 @@ class Problem:
         self.file = file
         self.line = line
         self.column = column
-        self.message = message
+        self.message = _one_line(message)
 
     def __str__(self) -> str:
         if self.line:
@@ -62,12 +66,23 @@ class ConfigurationError(Exception):
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return `` Did you mean "…"?`` for the known word nearest to ``word``, or an empty text."""
+    if len(word) > _LONGEST_WORD:
+        return ""
     # difflib takes a few milliseconds to import and is needed only once something is wrong.
     from difflib import get_close_matches  # noqa: PLC0415 - see above
 
     by_lower = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), by_lower, n=1)
     return f' Did you mean "{by_lower[near[0]]}"?' if near else ""
+
+
+def _one_line(text: str) -> str:
+    """Return ``text`` with what would break a line, or steer a terminal, written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def listed(names: Iterable[str], *, limit: int = 20) -> str:

@@ -269,7 +269,7 @@ class Reader:
     def _unknown_key(self, key: Scalar, path: Path, known: MappingType[str, Field]) -> Problem:
         where = f" in {_dotted(path)}" if path else ""
         message = (
-            f'unknown key "{key.text}"{where}; expected one of {listed(known)}.'
+            f"unknown key {shown(key)}{where}; expected one of {listed(known)}."
             f"{suggestion(key.text, known)}"
         )
         return Problem(self.places.file, key.line, key.column, message)

@@ -125,6 +125,8 @@ OWN_DOOR = "tcp: {enabled: true, token: t}\n"
             ["until (30s) is not later than from (1m)"],
         ),
         (FAULTS + "{fault: hang, ⟦probabilty: 1}]}}}", ['Did you mean "probability"?']),
+        ('⟦"so\\ncket\\e[1m": auto', ['unknown key "so\\ncket\\x1b[1m"', '"socket"?']),
+        (f"? ⟦{'k' * 2000}\n: auto", [f'"{"k" * 57}..."']),
         # What YAML itself does not mind, or minds.
         ("socket: auto\n⟦socket: auto", ["a second time", "line 1, column 1"]),
         ("tcp: {port: 1, ⟦port: 2}", ["a second time", "line 1, column 7"]),
