@@ -94,9 +94,13 @@ class Simulator(Actor):
             sock.close()
             return
         connection = ServerConnection(self._poller, sock, self._limits)
+        try:
+            self.spawn(self._serve, connection, sock, name=f"{self.ref.name} connection")
+        except RuntimeError:
+            connection.abort()  # it is ending this very moment
+            return
         self._connections.add(connection)
         self._counters.connections += 1
-        self.spawn(self._serve, connection, sock, name=f"{self.ref.name} connection")
 
     async def _serve(self, connection: ServerConnection, sock: socket.socket) -> None:
         """Answer one client's requests until either side has had enough."""
