@@ -41,6 +41,7 @@ class ClientConnection(Stream):
         "_failure",
         "_paused",
         "_reader",
+        "_seen",
         "_send_error",
         "_whole",
         "on_idle_close",
@@ -52,6 +53,7 @@ class ClientConnection(Stream):
         self._failure: Exception | None = None
         self._send_error: Exception | None = None
         self._paused = False
+        self._seen = True
         self._whole = False
         self.on_idle_close: Callable[[], None] | None = None
         super().__init__(poller, sock)
@@ -82,14 +84,16 @@ class ClientConnection(Stream):
     def send(self, *data: bytes, no_body: bool = False) -> None:
         """Send bytes of a request: at once what the socket takes, the rest in the background.
 
-        After a complete response, or on a new connection, this begins the next exchange.
+        Once a complete response has been read, or on a new connection, this begins the next
+        exchange; before that, even if the upstream has answered early, it goes on with the present.
 
         Args:
             data: Head and body, or parts of them; together they leave in one system call.
             no_body: The response will have no body whatever its headers say: the method is HEAD.
         """
         reader = self._reader
-        if reader.complete:
+        if reader.complete and self._seen:
+            self._seen = False
             self._exchanges += 1
             reader.begin(no_body=no_body)
         if self.closed or self._send_error is not None:
@@ -125,6 +129,7 @@ class ClientConnection(Stream):
             if self.closed:
                 raise self._loss()
             await self._wait(deadline)
+        self._seen = True
         return reader.head
 
     async def read_piece(self, deadline: float) -> bytes:
@@ -140,6 +145,7 @@ class ClientConnection(Stream):
             ProtocolError: The body's framing is broken.
         """
         reader = self._reader
+        self._seen = True
         while not reader.pieces:
             if reader.complete:
                 return b""
@@ -165,6 +171,7 @@ class ClientConnection(Stream):
             DeadlineExceeded, Truncated, ConnectionLost: As `read_piece`.
         """
         reader = self._reader
+        self._seen = True
         self._whole = True
         try:
             if reader.complete:

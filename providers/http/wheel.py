@@ -116,6 +116,8 @@ class DeadlineWheel:
         while self._times and self._times[0] <= now:
             time = heapq.heappop(self._times)
             for item in self._buckets.pop(time):
+                if item.fires_at != time:
+                    continue  # disarmed by one that fired before it in this very sweep
                 item.fires_at = math.inf
                 if item.deadline > now:
                     self.arm(item, item.deadline)
