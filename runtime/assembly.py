@@ -15,7 +15,7 @@ from providers.anthropic import AnthropicProvider
 from providers.http import Listener, Poller, bind_tcp
 from providers.interface import ProviderInterface, ProviderSettings
 from providers.openai import OpenAIProvider
-from providers.simulator import Simulator, SimulatorSettings
+from providers.simulator import FaultRule, Simulator, SimulatorSettings
 from runtime import configuration
 from runtime.configuration import CircuitBreakerConfig, Config, ProviderConfig, ProviderRetryConfig
 from runtime.routing.breaker import BreakerSettings
@@ -124,7 +124,29 @@ def _simulated_url(sock: socket.socket, wire: str) -> str:
 
 
 def _simulator_settings(config: configuration.SimulatedProvider) -> SimulatorSettings:
-    return msgspec.convert(config.simulator, SimulatorSettings, from_attributes=True)
+    """Return the settings of a simulated provider's server.
+
+    It has the models that the provider lists, and any where the provider lists a pattern or none.
+    """
+    simulator = config.simulator
+    patterns = any(sign in model for model in config.models for sign in "*?[")
+    return SimulatorSettings(
+        latency=simulator.latency,
+        tokens_per_second=simulator.tokens_per_second,
+        answer_words=simulator.answer_words,
+        seed=simulator.seed,
+        models=() if patterns else config.models,
+        faults=tuple(
+            FaultRule(
+                fault=rule.fault,
+                probability=rule.probability,
+                every=rule.every,
+                from_seconds=rule.from_seconds,
+                until_seconds=rule.until_seconds,
+            )
+            for rule in simulator.faults
+        ),
+    )
 
 
 def _settings(

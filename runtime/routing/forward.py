@@ -337,7 +337,8 @@ class _Run:
             kind = failure.kind
             upstream.actor.cast(Trouble(failure.message))
             if VERDICTS[kind].gate:
-                upstream.gate.refused(trio.current_time(), failure.retry_after)
+                now = trio.current_time()
+                failure.retry_after = upstream.gate.refused(now, failure.retry_after)
             return failure
         else:
             kind = "ok" if result.broken is None else result.broken.kind
