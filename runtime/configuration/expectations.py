@@ -28,6 +28,7 @@ from runtime.configuration.units import (
 __all__ = ["expected", "looks_like_number", "number_from_text", "unit_hint"]
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}|0o[0-7]{1,18}|0x[0-9a-fA-F]{1,15}")
+_EVERYBODYS_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:[eE][-+][0-9]+)?)?")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,18}|[0-9]{1,18}(?:\.[0-9]{0,18})?)(?:[eE][-+]?[0-9]{1,2})?")
 
 
@@ -122,5 +123,9 @@ def unit_hint(shape: Number, text: str) -> str:
 
 
 def looks_like_number(text: str) -> bool:
-    """Tell whether ``text`` would be a number where it is not quoted."""
-    return bool(_WHOLE.fullmatch(text) or _FLOAT.fullmatch(text))
+    """Tell whether everybody takes ``text`` for a number where it is not quoted.
+
+    YAML 1.1 and 1.2 differ over ``08``, ``1e5`` and ``0o7``; a program that writes one of them as
+    text by its version's rules leaves out the quotes.
+    """
+    return _EVERYBODYS_NUMBER.fullmatch(text) is not None

@@ -85,7 +85,9 @@ def test_sizes_have_a_unit(tmp_path: Path, text: str, count: int) -> None:
     assert read(tmp_path, f"limits: {{max_body: {text}}}").limits.max_body == count
 
 
-@pytest.mark.parametrize("word", ["no", "yes", "on", "off", "NO", "y", "n", "2026-11-23", "1:30"])
+@pytest.mark.parametrize(
+    "word", ["no", "yes", "on", "off", "NO", "y", "n", "2026-11-23", "1:30", "08", "1e5"]
+)
 def test_words_stay_words(tmp_path: Path, word: str) -> None:
     """YAML 1.1's booleans, dates and base-60 numbers are plain text where text is expected."""
     text = f"providers: {{p: {{kind: openai, models: [{word}]}}}}"
