@@ -8,7 +8,7 @@ is there, with a checkpoint every ``BATCH`` messages so that others run and a ki
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final
 
 import trio
@@ -21,7 +21,7 @@ from supervision.process import Child, Process
 from supervision.reasons import Reason, describe_reason
 from supervision.refs import CAST, INFO, Ref
 from supervision.timers import Timer
-from supervision.tree import MailboxView, TreeNode, where
+from supervision.tree import MailboxView, TreeNode, facts_of, where
 from supervision.waits import CURRENT
 
 BATCH: Final = 64
@@ -30,6 +30,7 @@ BATCH: Final = 64
 OVERFLOW_REPORT_EVERY: Final = 60.0
 """Seconds between two reports that a dropping mailbox is full."""
 
+_SWEEP_AT_LEAST: Final = 64
 _STOP: Final = 2
 _WAKE: Final = 3
 _NOTHING: Final = object()
@@ -52,11 +53,13 @@ class ActorProcess(Process):
         "_monitors",
         "_nursery",
         "_open_calls",
+        "_own_crash",
         "_queued",
         "_receive",
         "_report_overflow_at",
         "_send",
         "_stop_reason",
+        "_sweep_timers_at",
         "_timers",
     )
 
@@ -73,10 +76,12 @@ class ActorProcess(Process):
         self._actor: Actor | None = None
         self._nursery: trio.Nursery | None = None
         self._current: Any = None
+        self._own_crash = False
         self._interrupted = False
         self._continuation: Any = _NOTHING
         self._stop_reason: Reason | None = None
         self._timers: set[Timer] = set()
+        self._sweep_timers_at = _SWEEP_AT_LEAST
         self._monitors: set[Monitor] = set()
 
     # ---- the senders' side
@@ -140,9 +145,11 @@ class ActorProcess(Process):
             self._post_always(INFO, message)
 
         timer = self.child.system.timers.after(seconds, fire)
-        if len(self._timers) > 64:
-            self._timers = {each for each in self._timers if each.active}
         self._timers.add(timer)
+        if len(self._timers) >= self._sweep_timers_at:
+            # Cancelled timers are let go of now and then; doubling keeps that cheap for the many.
+            self._timers = {each for each in self._timers if each.active}
+            self._sweep_timers_at = max(_SWEEP_AT_LEAST, 2 * len(self._timers))
         return timer
 
     def monitor(self, ref: Ref) -> Monitor:
@@ -176,6 +183,7 @@ class ActorProcess(Process):
 
     # ---- life
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Make the actor, run it, and make an exit reason of whatever ends it."""
         CURRENT.set(self)
@@ -184,7 +192,11 @@ class ActorProcess(Process):
         try:
             with self.scope:
                 async with trio.open_nursery() as self._nursery:
-                    reason = await self._live()
+                    try:
+                        reason = await self._live()
+                    except Exception:
+                        self._own_crash = True
+                        raise
                     self._nursery.cancel_scope.cancel(reason=f"{self.name} has ended")
             if self.scope.cancelled_caught:
                 reason = self.reason_of_cancel()
@@ -319,6 +331,8 @@ class ActorProcess(Process):
     def _crash(self, error: BaseException) -> BaseException:
         actor, item = self._actor, self._current
         shape = None
+        if not self._own_crash:
+            item = None  # a helper's doing: the message in work is innocent
         if actor is not None and item is not None:
             message = item.message if type(item) is PendingCall else item[1]
             try:
@@ -371,7 +385,7 @@ class ActorProcess(Process):
         node.handled = self._handled
         node.waiting_in = self._waiting_in()
         if self._actor is not None:
-            node.extra = _facts_of(self._actor)
+            node.extra = facts_of(self._actor.describe)
 
     def _waiting_in(self) -> str | None:
         if self._current is None and self.phase == "running":
@@ -387,11 +401,3 @@ async def _helper(run: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> 
     """A helper waits for itself alone: its calls close no ring through the actor."""
     CURRENT.set(None)
     await run(*args)
-
-
-def _facts_of(actor: Actor) -> Mapping[str, object]:
-    """Ask for facts to show; an error in that is shown, not raised."""
-    try:
-        return actor.describe()
-    except Exception as error:  # noqa: BLE001 - a broken description must not break the picture
-        return {"describe failed": describe_reason(error)}

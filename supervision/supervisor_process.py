@@ -130,6 +130,7 @@ class SupervisorProcess(Process):
 
     # ---- life
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Supervise until asked to stop, killed, or out of patience."""
         CURRENT.set(self)
@@ -153,7 +154,8 @@ class SupervisorProcess(Process):
         finally:
             for child in self.children.values():
                 child.system.release(child)
-            self.child.below = self.children
+            if self.plan.strategy != "dynamic":
+                self.child.below = self.children
             self._send.close()
             self._receive.close()
             self.finish(reason)

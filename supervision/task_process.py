@@ -63,6 +63,7 @@ class TaskProcess(Process):
         self.phase = "stopping"
         self.scope.cancel(reason=f"{self.name} is stopped by its supervisor")
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Run the function, and make an exit reason of whatever ends it."""
         CURRENT.set(None)

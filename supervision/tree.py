@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal
 
 import msgspec
 import trio
+
+from supervision.reasons import describe_reason
 
 State = Literal["starting", "running", "restarting", "stopping", "stopped"]
 
@@ -121,3 +123,15 @@ def stack(task: trio.lowlevel.Task) -> str:
         code = frame.f_code
         lines.append(f'  File "{code.co_filename}", line {line}, in {code.co_qualname}')
     return "\n".join(lines)
+
+
+def facts_of(describe: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
+    """Ask an actor for facts to show; an error in that is shown, not raised.
+
+    Args:
+        describe: the actor's own ``describe``.
+    """
+    try:
+        return describe()
+    except Exception as error:  # noqa: BLE001 - a broken description must not break the picture
+        return {"describe failed": describe_reason(error)}

@@ -472,6 +472,28 @@ async def test_a_down_passes_a_full_mailbox() -> None:
         assert [entry[1].reason for entry in log if entry[0] == "info"] == ["killed"]
 
 
+async def test_a_helpers_crash_is_not_blamed_on_the_message_in_work() -> None:
+    class Delicate(Scripted):
+        poison_limit = 1
+
+        async def handle_cast(self, message: Any) -> None:
+            self.log.append(message)
+            self.spawn(self.help)
+            await trio.sleep_forever()
+
+        async def help(self) -> None:
+            raise ValueError("helper")
+
+    log: list[Any] = []
+    reports = quiet()
+    async with open_system(tree(ChildSpec("a", lambda: Delicate(log))), reports=reports) as system:
+        for _ in range(2):
+            system.ref("a").cast("innocent")
+            await settle()
+    assert log.count("innocent") == 2
+    assert {report.last_message for report in reports.history} == {None}
+
+
 async def test_a_message_that_keeps_crashing_its_actor_is_set_aside() -> None:
     class Delicate(Scripted):
         poison_limit = 2

@@ -251,19 +251,52 @@ async def test_a_supervisor_being_stopped_refuses_calls_of_its_own_children() ->
     assert [error.reason for error in refused] == ["shutdown"]
 
 
-async def test_keyboard_interrupt_in_an_actor_stops_all_in_order_and_comes_out() -> None:
+async def test_cancelling_the_start_rolls_it_back(autojump_clock: Any) -> None:
+    log: list[Any] = []
+
+    class Slow(Leaver):
+        async def init(self) -> None:
+            await trio.sleep(20)
+
+    specs = [leaver("a", log), ChildSpec("b", lambda: Slow("b", log))]
+    with trio.move_on_after(3) as scope:
+        async with open_system(supervisor("root", specs), reports=quiet()):
+            raise AssertionError("it never gets here")
+    assert scope.cancelled_caught
+    assert sorted(what(log)) == ["gone a", "gone b"]
+
+
+def test_ctrl_c_while_an_actor_runs_stops_all_in_order_and_comes_out() -> None:
     log: list[Any] = []
 
     class Struck(Leaver):
         async def handle_cast(self, message: Any) -> None:
             signal.raise_signal(signal.SIGINT)
 
-    specs = [leaver("a", log), ChildSpec("b", lambda: Struck("b", log)), leaver("c", log)]
-    with pytest.raises(KeyboardInterrupt):
+    async def main() -> None:
+        specs = [leaver("a", log), ChildSpec("b", lambda: Struck("b", log)), leaver("c", log)]
         async with open_system(supervisor("root", specs), reports=quiet()) as system:
             system.ref("b").cast("go")
             await trio.sleep_forever()
-    assert what(log)[-4:] == ["terminated c", "gone c", "terminated a", "gone a"]
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
+    assert what(log) == [f"{verb} {name}" for name in "cba" for verb in ("terminated", "gone")]
+
+
+async def test_system_exit_in_an_actor_stops_all_in_order_and_comes_out() -> None:
+    log: list[Any] = []
+
+    class Quitter(Leaver):
+        async def handle_cast(self, message: Any) -> None:
+            raise SystemExit(3)
+
+    specs = [leaver("a", log), ChildSpec("b", lambda: Quitter("b", log)), leaver("c", log)]
+    with pytest.raises(SystemExit):
+        async with open_system(supervisor("root", specs), reports=quiet()) as system:
+            system.ref("b").cast("go")
+            await trio.sleep_forever()
+    assert what(log) == ["gone b", "terminated c", "gone c", "terminated a", "gone a"]
 
 
 async def test_dynamic_children_stop_all_at_the_same_time(autojump_clock: Any) -> None:
