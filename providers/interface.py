@@ -156,6 +156,9 @@ class ProviderInterface(ABC):
             *((name.lower().encode(), value.encode()) for name, value in settings.headers),
         ]
         self._not_forwarded = _NOT_FORWARDED | {name for name, _ in own}
+        self._defaults = [
+            pair for pair in self.default_headers() if pair[0] not in self._not_forwarded
+        ]
         secrets = [settings.api_key or "", *(value for _, value in settings.headers)]
         self._secrets = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         path = f"{self.target.base_path}{self.chat_path}"
@@ -210,19 +213,13 @@ class ProviderInterface(ABC):
         body = request.body
         if model is not None and model != request.model:
             body = self.dialect.with_model(body, model)
-        parts = [self._head]
         skip = self._not_forwarded
-        seen = set()
-        for name, value in request.headers:
-            if name not in skip:
-                seen.add(name)
-                parts.append(b"%b: %b\r\n" % (name, value))
-        for name, value in self.default_headers():
-            if name not in seen:
-                parts.append(b"%b: %b\r\n" % (name, value))
-        parts.append(b"content-length: %d\r\n\r\n" % len(body))
-        parts.append(body)
-        return b"".join(parts)
+        headers = [pair for pair in request.headers if pair[0] not in skip]
+        names = [pair[0] for pair in headers]
+        headers += [pair for pair in self._defaults if pair[0] not in names]
+        lines = [name + b": " + value for name, value in headers]
+        lines += (b"content-length: %d" % len(body), b"", body)
+        return self._head + b"\r\n".join(lines)
 
     def handle_error(self, head: ResponseHead, body: bytes) -> Failure:
         """Judge an answer whose status is not a success.

@@ -10,7 +10,13 @@ from providers.wire.dialect import Dialect
 from providers.wire.error_types import openai_type
 from providers.wire.events import MAX_EVENT
 from providers.wire.faults import AnswerFault
-from providers.wire.openai_stream import TOKEN_FIELDS, OpenAIStreamReader, read_error, read_usage
+from providers.wire.openai_stream import (
+    TOKEN_FIELDS,
+    OpenAIStreamReader,
+    PlainUsage,
+    read_error,
+    read_usage,
+)
 from providers.wire.values import AnswerPeek, ModelEntry, UpstreamError
 
 __all__ = ["OpenAIDialect"]
@@ -28,7 +34,7 @@ class _Choice(msgspec.Struct, gc=False):
 class _Completion(msgspec.Struct, gc=False):
     model: str | None = None
     choices: list[_Choice] | None = None
-    usage: dict[str, object] | None = None
+    usage: PlainUsage | None = None
     error: object = None
 
 
@@ -57,7 +63,7 @@ class OpenAIDialect(Dialect):
             return _peek_loosely(body)
         usage = answer.usage
         return AnswerPeek(
-            read_usage(usage) if usage is not None else None, reason or None, answer.model
+            usage.counted() if usage is not None else None, reason or None, answer.model
         )
 
     def stream_reader(

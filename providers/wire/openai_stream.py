@@ -8,6 +8,7 @@ the client sees a proper end. A stream cut before either is never complete.
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 
@@ -17,7 +18,7 @@ from providers.wire.events import MAX_EVENT, StreamReader, fields
 from providers.wire.faults import AnswerFault
 from providers.wire.values import UpstreamError, Usage, count
 
-__all__ = ["TOKEN_FIELDS", "OpenAIStreamReader", "read_error", "read_usage"]
+__all__ = ["TOKEN_FIELDS", "OpenAIStreamReader", "PlainUsage", "read_error", "read_usage"]
 
 _DONE = b"data: [DONE]"
 
@@ -43,9 +44,44 @@ class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
+Tokens = Annotated[int, msgspec.Meta(ge=0)] | None
+
+
+class _PromptDetails(msgspec.Struct, gc=False):
+    cached_tokens: Tokens = None
+    cache_write_tokens: Tokens = None
+
+
+class _CompletionDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: Tokens = None
+
+
+class PlainUsage(msgspec.Struct, gc=False):
+    """A ``usage`` object in which every number is one; any other is read by ``read_usage``."""
+
+    prompt_tokens: Tokens = None
+    completion_tokens: Tokens = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+    def counted(self) -> Usage | None:
+        """Return what it says; None when it says nothing that can be counted."""
+        prompt, completion = self.prompt_tokens, self.completion_tokens
+        if prompt is None and completion is None:
+            return None
+        before, after = self.prompt_tokens_details, self.completion_tokens_details
+        return Usage(
+            prompt or 0,
+            completion or 0,
+            (before.cached_tokens or 0) if before else 0,
+            (before.cache_write_tokens or 0) if before else 0,
+            (after.reasoning_tokens or 0) if after else 0,
+        )
+
+
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
-    usage: dict[str, object] | None = None
+    usage: PlainUsage | None = None
     error: object = None
 
 
@@ -99,7 +135,7 @@ class OpenAIStreamReader(StreamReader):
             if choice.finish_reason:
                 self._finish(choice.index, choice.finish_reason)
         if chunk.usage is not None:
-            self.usage = read_usage(chunk.usage) or self.usage
+            self.usage = chunk.usage.counted() or self.usage
         return False
 
     def is_ordinary(self, event: bytes) -> bool:

@@ -23,7 +23,9 @@ _MOST_RETRY_AFTER = 60.0
 """Seconds: the largest Retry-After sent on. One SDK does not retry at all beyond 120 s, others
 sleep for as long as they are told."""
 
-_CLIENT_TIMEOUTS = (b"x-stainless-timeout", b"x-stainless-read-timeout", b"x-request-timeout")
+_CLIENT_TIMEOUTS = frozenset(
+    {b"x-stainless-timeout", b"x-stainless-read-timeout", b"x-request-timeout"}
+)
 """Headers in which clients say for how long they wait, in seconds."""
 
 _NO_RETRY = (b"x-should-retry", b"false")

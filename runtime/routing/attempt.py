@@ -6,6 +6,7 @@ raised as a ``Failure``. After it, a stream that breaks is ended with an error e
 its closing chunk, so that no client takes it for complete.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -112,6 +113,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         model: The model to ask for; None keeps the asker's.
         number: The number of the attempt, from 1.
         answer: Where the answer goes.
+        on_first_token: Called when a streamed answer has proved good; None for nobody.
     """
 
     job: Job
@@ -120,6 +122,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     number: int
     answer: Answer
+    on_first_token: Callable[[], object] | None = None
 
 
 async def exchange(task: Exchange, result: ExchangeResult) -> None:
@@ -144,7 +147,7 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
         try:
             head = await _ask(connection, payload, deadline)
         except ConnectionLost as lost:
-            if not connection.reused or isinstance(lost.reason, ActorDown):
+            if not connection.reused or connection.response_started or _provider_ended(lost):
                 raise
             # The upstream had closed a kept connection: it never saw this request.
             _give_back(task.actor, connection)
@@ -232,6 +235,8 @@ async def _relay_stream(
     result.first_token = trio.current_time()
     result.committed = True
     result.usage = reader.usage
+    if task.on_first_token is not None:
+        task.on_first_token()
     if reader.finished:
         task.answer.begin(head, b"", task.provider.name, task.number)
         task.answer.finish(held)
@@ -317,9 +322,14 @@ async def _farewell(connection: ClientConnection) -> None:
         connection.close()
 
 
+def _provider_ended(lost: ConnectionLost) -> bool:
+    """Tell whether a connection was lost because the provider's task ended."""
+    return isinstance(lost.reason, ActorDown)
+
+
 def _lost(task: Exchange, lost: ConnectionLost) -> Failure:
     """Tell a provider task that ended from an upstream that hung up."""
-    if isinstance(lost.reason, ActorDown):
+    if _provider_ended(lost):
         ended = "its task ended in the middle of the answer and is being restarted"
         return Failure("provider_down", task.provider.name, ended)
     return Failure("reset", task.provider.name, str(lost))

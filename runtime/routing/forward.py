@@ -6,6 +6,7 @@ goes round again with those, within the request's deadline, its attempts and the
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 import trio
@@ -15,7 +16,8 @@ from providers.failures import Failure, FailureKind
 from providers.interface import ProviderInterface
 from runtime.outcome import Attempt, AttemptKind, Finished
 from runtime.routing.attempt import Answer, Exchange, ExchangeResult, Job, exchange
-from runtime.routing.breaker import Permit
+from runtime.routing.breaker import ALWAYS, Permit
+from runtime.routing.breaker_actor import Outcome
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.gate import RateGate
 from runtime.routing.plan import Candidate
@@ -180,7 +182,8 @@ class Forwarder:
     def tell(self, upstream: Upstream, attempt: Attempt) -> None:
         """Report one attempt to whoever counts it."""
         upstream.breaker.cast(attempt)
-        self._failover.cast(attempt)
+        if attempt.group is not None:
+            self._failover.cast(attempt)
         self._telemetry.cast(attempt)
 
     def tell_finished(self, finished: Finished) -> None:
@@ -321,6 +324,10 @@ class _Run:
         result = self.result = ExchangeResult()
         kind: AttemptKind = "cancelled"
         name = upstream.interface.name
+        proved = None
+        if permit is not ALWAYS:
+            # A probe need not last as long as its stream: the first token settles the question.
+            proved = partial(upstream.breaker.cast, Outcome("ok", started))
         try:
             await exchange(
                 Exchange(
@@ -330,6 +337,7 @@ class _Run:
                     model=candidate.model,
                     number=self.attempts,
                     answer=self._answer,
+                    on_first_token=proved,
                 ),
                 result,
             )
