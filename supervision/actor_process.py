@@ -206,6 +206,7 @@ class ActorProcess(Process):
             reason = interrupt_reason(self.child, error)
         finally:
             self._end(reason)
+            del reason  # an exception's traceback points at this frame: no cycle, please
 
     async def _live(self) -> Reason:
         child = self.child

@@ -29,6 +29,10 @@ def crash_reason(
         last_message=last_message,
         traceback="".join(traceback.format_exception(error, limit=-40)),
     )
+    # The exception is kept as the last exit reason. What its frames hold is not: the dead actor,
+    # its last message and its connections.
+    for cause in (error, *root_causes(error)):
+        traceback.clear_frames(cause.__traceback__)
     return error
 
 

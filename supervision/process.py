@@ -113,7 +113,8 @@ class Child:
         return self.ref
 
     def bind_late(self, ref: Ref) -> None:
-        """Tell a reference made after the start what it refers to."""
+        """Tell a reference made after the start what it refers to, and keep it to tell it more."""
+        self.ref = ref
         process = self.process
         if process is not None and process.accepting:
             ref.bind(process, self.incarnation)

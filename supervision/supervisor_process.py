@@ -159,6 +159,7 @@ class SupervisorProcess(Process):
             self._send.close()
             self._receive.close()
             self.finish(reason)
+            del reason  # an exception's traceback points at this frame: no cycle, please
 
     async def _live(self) -> Reason:
         self.open()

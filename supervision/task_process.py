@@ -88,6 +88,7 @@ class TaskProcess(Process):
             if not self.acknowledged and reason == "normal":
                 reason = RuntimeError("the task ended before it called started()")
             self.finish(reason)
+            del reason  # an exception's traceback points at this frame: no cycle, please
 
     def reason_of_cancel(self) -> Reason:
         """A kill outranks a stop."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from typing import Any
 
 import pytest
@@ -211,6 +213,42 @@ async def test_a_reference_taken_before_the_start_works_after_it_and_across_rest
         await settle()
         assert (ref.alive, ref.incarnation) == (True, 2)
         assert repr(ref) == "<Ref 'late' alive #2>"
+
+
+async def test_a_reference_taken_after_the_start_learns_of_the_end() -> None:
+    root = supervisor("root", [supervisor("inner", []), dynamic_supervisor("pool")])
+    async with open_system(root, reports=quiet()) as system:
+        task = system.ref(system.supervisor("pool").start_task(trio.lowlevel.checkpoint))
+        inner = system.ref("inner")
+        assert (task.alive, inner.alive) == (True, True)
+        await system.supervisor("root").terminate_child("inner")
+        await settle()
+        assert (task.alive, inner.alive) == (False, False)
+        with pytest.raises(NoProcess):
+            await task.call("anything")
+
+
+async def test_a_crash_keeps_nothing_of_the_dead_actor_in_memory() -> None:
+    class Heavy(Sleeper):
+        async def handle_cast(self, message: Any) -> None:
+            ballast = message
+            raise ValueError(len(ballast))
+
+    class Ballast(list[int]):
+        """A list that can be referred to weakly."""
+
+    root = supervisor("root", [ChildSpec("a", Heavy)])
+    gc.disable()
+    try:
+        async with open_system(root, reports=quiet()) as system:
+            ballast = Ballast(range(1000))
+            gone = weakref.ref(ballast)
+            system.ref("a").cast(ballast)
+            del ballast
+            await settle()
+            assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_whereis_finds_only_what_runs() -> None:
