@@ -8,6 +8,7 @@ the order of events without a clock.
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Mapping
@@ -116,10 +117,15 @@ class Scripted:
 
     `requests` are all requests so far. An exception of the handler other than `CallerGone` fails
     the test when the block is left.
+
+    Args:
+        handler: Answers a request.
+        tls: Speak TLS with this; callers who refuse the certificate are no error.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
         self.handler = handler
+        self._tls = tls
         self.requests: list[Received] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port: int = self._listener.getsockname()[1]
@@ -132,7 +138,7 @@ class Scripted:
     @property
     def url(self) -> str:
         """The root URL, without a path."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         """Begin to accept."""
@@ -175,9 +181,15 @@ class Scripted:
                 self._open.add(sock)
             self._start(self._serve, sock)
 
-    def _serve(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _serve(self, plain: socket.socket) -> None:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = plain
         try:
+            if self._tls is not None:
+                plain.settimeout(PATIENCE)
+                sock = self._tls.wrap_socket(plain, server_side=True)
+                with self._lock:
+                    self._open = {*self._open - {plain}, sock}
             with sock.makefile("rb") as reader:
                 while (request := _read_request(reader)) is not None:
                     exchange = Exchange(sock, request)
@@ -191,15 +203,19 @@ class Scripted:
             self._errors.append(error)
         finally:
             with self._lock:
-                self._open.discard(sock)
+                self._open -= {plain, sock}
             sock.close()
+            plain.close()
 
 
 def _read_request(reader: Any) -> Received | None:
     line = reader.readline()
     if not line:
         return None
-    method, path, _ = line.decode("latin-1").split(" ", 2)
+    words = line.decode("latin-1").split(" ")
+    if len(words) != 3:
+        return None  # someone who speaks another protocol
+    method, path, _ = words
     headers: dict[str, str] = {}
     while (header := reader.readline().decode("latin-1").strip()) != "":
         name, _, value = header.partition(":")
