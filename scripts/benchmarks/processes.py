@@ -122,7 +122,8 @@ def stop(process: subprocess.Popen[str], patience: float = 10.0) -> None:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """Return the last lines of a log, for an error's text."""
+    """Return the last lines of a log, cut to a readable length, for an error's text."""
     with contextlib.suppress(OSError):
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+        last = log.read_text(errors="replace").splitlines()[-lines:]
+        return "\n".join(line[:300] for line in last)
     return ""
