@@ -66,12 +66,8 @@ class ActorProcess(Process):
     def __init__(self, child: Child) -> None:
         super().__init__(child)
         self._send, self._receive = trio.open_memory_channel[Any](math.inf)
-        self._queued = 0
-        self._limit = 0
-        self._dropped = 0
-        self._expired = 0
+        self._queued = self._limit = self._dropped = self._expired = self._handled = 0
         self._report_overflow_at = -math.inf
-        self._handled = 0
         self._open_calls: OpenCalls = {}
         self._actor: Actor | None = None
         self._nursery: trio.Nursery | None = None
@@ -266,7 +262,7 @@ class ActorProcess(Process):
                 if suspects is not None and self._is_poison(actor, item, suspects):
                     pass
                 elif type(item) is PendingCall:
-                    if item.settled:
+                    if item.settled:  # given up while it waited
                         pass
                     elif item.deadline != math.inf and item.deadline <= trio.current_time():
                         self._expired += 1
@@ -321,6 +317,7 @@ class ActorProcess(Process):
         self._send.close()
         self._receive.close()
         self._current = None
+        self._actor = self._nursery = None  # they point back here
         self.finish(reason)
 
     def settle(self, reason: Reason) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from types import TracebackType
+from typing import Final
 
 from supervision.process import Child
 from supervision.reasons import Reason, describe_reason, root_causes, unwrap
+
+_HERE: Final = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - compared with strings
 
 
 def crash_reason(
@@ -22,6 +27,7 @@ def crash_reason(
         The exception, out of the groups of one that nurseries put around it.
     """
     error = unwrap(error)
+    error.__traceback__ = _without_machinery(error.__traceback__)
     child.report(
         "crash",
         "crashed",
@@ -34,6 +40,14 @@ def crash_reason(
     for cause in (error, *root_causes(error)):
         traceback.clear_frames(cause.__traceback__)
     return error
+
+
+def _without_machinery(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the outermost frames, which are this package's and the same for every crash."""
+    inner = trace
+    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_HERE):
+        inner = inner.tb_next
+    return trace if inner is None else inner
 
 
 def interrupt_reason(child: Child, error: BaseException) -> Reason:

@@ -381,6 +381,7 @@ class Process(Node, ABC):
         if child.ref is not None:
             child.ref.unbind(self, reason)
         self.settle(reason)
+        self.task = None  # its context points back here
         watchers = self._watchers
         while watchers:
             watchers.pop(next(iter(watchers)))(reason)

@@ -158,6 +158,7 @@ class SupervisorProcess(Process):
                 self.child.below = self.children
             self._send.close()
             self._receive.close()
+            self._nursery = self._context = None  # they point back here
             self.finish(reason)
             del reason  # an exception's traceback points at this frame: no cycle, please
 

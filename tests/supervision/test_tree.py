@@ -251,6 +251,31 @@ async def test_a_crash_keeps_nothing_of_the_dead_actor_in_memory() -> None:
         gc.enable()
 
 
+async def test_lives_that_ended_leave_no_cycles_for_the_garbage_collector() -> None:
+    root = supervisor(
+        "root", [ChildSpec("a", Sleeper), dynamic_supervisor("pool")], max_restarts=1000
+    )
+    async with open_system(root, reports=quiet()) as system:
+
+        async def live() -> None:
+            for _ in range(10):
+                system.ref("a").cast("crash")
+                await system.supervisor("pool").async_nolink(trio.lowlevel.checkpoint).wait()
+                await settle()
+                await system.ref("a").call("anything")
+                system.kill("a")
+                await settle()
+
+        await live()
+        gc.collect()
+        gc.disable()
+        try:
+            await live()
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
+
+
 async def test_whereis_finds_only_what_runs() -> None:
     root = supervisor("root", [ChildSpec("a", Sleeper)])
     async with open_system(root, reports=quiet()) as system:
