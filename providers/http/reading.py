@@ -218,7 +218,8 @@ class RequestReader:
             return  # more bytes after a request that said it is the last
         elif isinstance(error, httptools.HttpParserInvalidMethodError):
             word = bytes(data[:24]).split(b" ")[0]
-            if word.isalpha() and word not in _METHODS and self._fed == 0 and len(word) < len(data):
+            plausible = word.isalpha() and word.isupper() and word not in _METHODS
+            if plausible and self._fed == 0 and len(word) < len(data):
                 self.failure = BadRequest(501, f"the method {word.decode()} is not known here")
             else:
                 self.failure = BadRequest(400, "malformed request: it does not begin with a method")

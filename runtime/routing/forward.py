@@ -36,6 +36,9 @@ _LONGEST_LOOK = 0.25
 _RESTART_PATIENCE = 10.0
 """Seconds: how soon, how seldom and for how long to look whether a provider's task is back."""
 
+_MOST_DEATHS = 20
+"""Attempts of one request that may end with their provider's task, beyond those that it may make."""
+
 _FREE: frozenset[FailureKind] = frozenset({"provider_down", "queue_full"})
 """Failures of the daemon's own: going on after them adds no load to any upstream that failed, so
 they are not paid for out of the retry budget."""
@@ -196,6 +199,8 @@ class _Run:
 
     __slots__ = (
         "_answer",
+        "_charged",
+        "_down_since",
         "_failures",
         "_forwarder",
         "_job",
@@ -214,6 +219,8 @@ class _Run:
         self._answer = answer
         self._failures: list[Failure] = []
         self._tries: dict[str, int] = {}
+        self._charged = 0
+        self._down_since: float | None = None
         self.attempts = 0
         self.served_by: str | None = None
         self.result: ExchangeResult | None = None
@@ -247,6 +254,11 @@ class _Run:
         passed = [failure for failure in failures if failure.provider not in self._tries]
         return GaveUp([*passed, *tried], self.attempts)
 
+    def _exhausted(self) -> bool:
+        """Tell whether the attempts are used up; those that died with their own task count less."""
+        most = self._route.max_attempts
+        return self._charged >= most or self.attempts >= most + _MOST_DEATHS
+
     def _may_try_again(self, candidate: Candidate) -> bool:
         upstream = self._forwarder.upstream(candidate.provider)
         return (
@@ -267,18 +279,17 @@ class _Run:
         if all(failure.kind == "provider_down" for failure in failures):
             # Their own supervisor is bringing them back; no upstream is any the worse for it.
             delay = min(_FIRST_LOOK * rounds, _LONGEST_LOOK)
-            if now + delay > self._job.started + _RESTART_PATIENCE:
+            if self._down_since is None:
+                self._down_since = now
+            elif now + delay > self._down_since + _RESTART_PATIENCE:
                 raise self._give_up()
         else:
+            self._down_since = None
             # Nobody who may be asked at once is kept waiting for one that asked for patience.
             pauses = [f.retry_after for f in failures if f.retry_after is not None]
             patient = min(pauses) if len(pauses) == len(failures) else None
             delay = self._forwarder.policy.delay(rounds, patient)
-        if (
-            self.attempts >= self._route.max_attempts
-            or delay > _LONGEST_PAUSE
-            or now + delay >= self._job.deadline
-        ):
+        if self._exhausted() or delay > _LONGEST_PAUSE or now + delay >= self._job.deadline:
             raise self._give_up()
         await trio.sleep(delay)
 
@@ -289,7 +300,7 @@ class _Run:
         upstream = forwarder.upstream(candidate.provider)
         if upstream is None:
             return self._note(Failure("not_configured", candidate.provider, "not configured"))
-        if self.attempts >= self._route.max_attempts or now >= self._job.deadline:
+        if self._exhausted() or now >= self._job.deadline:
             raise self._give_up()
         if not upstream.actor.alive:
             down = "its task is being restarted"
@@ -297,24 +308,21 @@ class _Run:
         permit = forwarder.permit(upstream, now)
         if isinstance(permit, Failure):
             return self._note(permit)
-        if self._costs() and not forwarder.budget.withdraw(now):
+        if self._charged and not forwarder.budget.withdraw(now):
             permit.release()
             raise self._give_up()
         self.attempts += 1
-        self._tries[candidate.provider] = self._tries.get(candidate.provider, 0) + 1
         failure = await self._attempt(upstream, candidate, permit, now)
-        return None if failure is None else self._note(failure)
+        if failure is None:
+            return None
+        if failure.kind not in _FREE:
+            self._charged += 1
+            self._tries[candidate.provider] = self._tries.get(candidate.provider, 0) + 1
+        return self._note(failure)
 
     def _note(self, failure: Failure) -> Failure:
         self._failures.append(failure)
         return failure
-
-    def _costs(self) -> bool:
-        """Tell whether the next attempt is a retry of what an upstream has failed at."""
-        return self.attempts > 0 and any(
-            failure.kind not in _FREE and failure.provider in self._tries
-            for failure in self._failures
-        )
 
     async def _attempt(
         self, upstream: Upstream, candidate: Candidate, permit: Permit, started: float

@@ -54,7 +54,7 @@ class Telemetry(Actor):
     """Counts ``Attempt``, ``Finished`` and ``CircuitChanged`` casts.
 
     A full mailbox drops the newest event and counts it; nobody waits for telemetry. The first
-    event after a quiet time is published at once, those that follow it a tenth of a second later.
+    request after a quiet time is published at once, those that follow it within a tenth of a second.
 
     Args:
         board: Where it publishes; a new incarnation goes on with the counts that are there.
@@ -98,8 +98,12 @@ class Telemetry(Actor):
             self._handlers.execute(CIRCUIT_CHANGE, {}, {"change": message})
         else:
             await super().handle_cast(message)
-        if not self._waiting:
-            self._refresh(now)
+        # An attempt is followed by the end of its request: a picture between them shows half of it.
+        if kind is not Attempt and now >= self._published + _REFRESH:
+            self._publish(now)
+        elif not self._waiting:
+            self._waiting = True
+            self.send_after(_REFRESH, _Refresh(healing=False))
 
     async def handle_info(self, message: object) -> None:
         """Publish when it is time to."""
@@ -123,15 +127,6 @@ class Telemetry(Actor):
             "attempts": metrics.attempts,
             "handlers": len(self._handlers.list_handlers()),
         }
-
-    def _refresh(self, now: float) -> None:
-        """Publish now, or soon when it was done just now."""
-        due = self._published + _REFRESH
-        if now >= due:
-            self._publish(now)
-        else:
-            self._waiting = True
-            self.send_after(due - now, _Refresh(healing=False))
 
     def _publish(self, now: float) -> None:
         assert self._writer is not None
