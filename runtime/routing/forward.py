@@ -37,7 +37,7 @@ _RESTART_PATIENCE = 10.0
 """Seconds: how soon, how seldom and for how long to look whether a provider's task is back."""
 
 _MOST_DEATHS = 20
-"""Attempts of one request that may end with their provider's task, beyond those that it may make."""
+"""Attempts of one request that may end with their provider's task, beyond those it may make."""
 
 _FREE: frozenset[FailureKind] = frozenset({"provider_down", "queue_full"})
 """Failures of the daemon's own: going on after them adds no load to any upstream that failed, so

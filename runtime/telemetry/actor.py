@@ -54,7 +54,7 @@ class Telemetry(Actor):
     """Counts ``Attempt``, ``Finished`` and ``CircuitChanged`` casts.
 
     A full mailbox drops the newest event and counts it; nobody waits for telemetry. The first
-    request after a quiet time is published at once, those that follow it within a tenth of a second.
+    request after a quiet time is published at once, those that follow within a tenth of a second.
 
     Args:
         board: Where it publishes; a new incarnation goes on with the counts that are there.
