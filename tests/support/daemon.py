@@ -239,6 +239,11 @@ class Daemon:
         assert self._process is not None
         return self._process.pid
 
+    def resident(self) -> int:
+        """Return its resident memory in bytes."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
     @property
     def alive(self) -> bool:
         """Whether the process runs."""

@@ -213,7 +213,7 @@ def _read_request(reader: Any) -> Received | None:
     if not line:
         return None
     words = line.decode("latin-1").split(" ")
-    if len(words) != 3:
+    if len(words) != 3 or not words[2].startswith("HTTP/"):
         return None  # someone who speaks another protocol
     method, path, _ = words
     headers: dict[str, str] = {}
