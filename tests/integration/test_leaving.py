@@ -145,8 +145,13 @@ def test_the_sdk_closing_its_stream_cancels_the_simulated_upstream(daemon: Daemo
             if chunk.choices and chunk.choices[0].delta.content:
                 break
         assert daemon.get("/health/providers")["paced"]["in_flight"] == 1
+        before = daemon.nodes()["simulator:paced"]["extra"]["cancelled"]
         stream.close()
         eventually(lambda: _idle(daemon, "paced"), "nothing was in flight any more")
+        eventually(
+            lambda: daemon.nodes()["simulator:paced"]["extra"]["cancelled"] == before + 1,
+            "the simulated upstream had seen its asker leave",
+        )
 
 
 def test_many_that_leave_at_once_leave_nothing_behind(daemon: Daemon, switch: Switch) -> None:

@@ -7,27 +7,30 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import clients
-from tests.support.answers import PATHS, WORDS, request_body
+from tests.support.answers import PATHS, TEXT, WORDS, request_body
 from tests.support.clients import ANTHROPIC_ASK, OPENAI_ASK, SDK_LEAVES_GENERATORS
 from tests.support.configs import base_url, config, group, upstream
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, Reply
+from tests.support.faults import good
 from tests.support.lockstep import LockStep
-from tests.support.scripted import Exchange, Scripted
+from tests.support.reading import text_of
+from tests.support.scripted import Exchange, Handler, Scripted
 
 
 class Switch:
     """A handler that passes each request to whatever the test set last."""
 
     def __init__(self) -> None:
-        self.handler: LockStep | None = None
+        self.handler: Handler | None = None
 
     def __call__(self, exchange: Exchange) -> None:
         assert self.handler is not None
         self.handler(exchange)
 
     def lock_step(self) -> LockStep:
-        self.handler = LockStep()
-        return self.handler
+        step = LockStep()
+        self.handler = step
+        return step
 
 
 @pytest.fixture(scope="module")
@@ -108,31 +111,43 @@ async def test_async_sdks_on_trio_see_each_token_before_the_next_one_exists(
     assert tuple(seen) == WORDS
 
 
+def _curl(daemon: Daemon, dialect: str, *, stream: bool) -> list[str]:
+    return [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--fail-with-body",
+        "--max-time",
+        "20",
+        *(["--no-buffer"] if stream else []),
+        "--unix-socket",
+        str(daemon.socket),
+        "--header",
+        "content-type: application/json",
+        "--data",
+        json.dumps(request_body(dialect, dialect, stream=stream)),
+        f"http://localhost{PATHS[dialect]}",
+    ]
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_curl_gets_a_plain_answer(daemon: Daemon, switch: Switch, dialect: str) -> None:
+    switch.handler = lambda exchange: good(exchange, dialect)
+    done = subprocess.run(
+        _curl(daemon, dialect, stream=False), capture_output=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert text_of(Reply(200, {}, done.stdout), dialect, stream=False) == TEXT
+
+
 @pytest.mark.parametrize("dialect", ["openai", "anthropic"])
 def test_curl_shows_each_token_before_the_next_one_exists(
     daemon: Daemon, switch: Switch, dialect: str
 ) -> None:
     upstream_ = switch.lock_step()
     upstream_.allow()
-    body = json.dumps(request_body(dialect, dialect, stream=True))
     with subprocess.Popen(
-        [
-            "curl",
-            "--silent",
-            "--show-error",
-            "--no-buffer",
-            "--max-time",
-            "20",
-            "--unix-socket",
-            str(daemon.socket),
-            "--header",
-            "content-type: application/json",
-            "--data",
-            body,
-            f"http://localhost{PATHS[dialect]}",
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
+        _curl(daemon, dialect, stream=True), stdout=subprocess.PIPE, text=True
     ) as curl:
         assert curl.stdout is not None
         seen = 0
