@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.errors import BenchError
 from benchmarks.loading import Generator, Load
+from benchmarks.processes import choose_cores, core_seconds
 from benchmarks.requests import ANSWER_BODY, BURST, HELD, JSON, PACED, Kind
 from benchmarks.targets import Target, answer_size, standby_command, standby_environment
 
@@ -128,12 +129,23 @@ class Start:
 
 @dataclass
 class Results:
-    """Everything that one run found, by target."""
+    """Everything that one run found, by target.
+
+    Attributes:
+        throughput: closed loops, by target and case.
+        added: latency at 30 % load.
+        memory: of fresh processes.
+        after_load: resident memory when all was over, MiB.
+        disturbed: part of the time that the program's core spent on work that was none of the
+            benchmark's, 0 to 1, while throughput was measured.
+        start: of a command.
+    """
 
     throughput: dict[str, dict[str, Throughput]] = field(default_factory=dict)
     added: dict[str, Added] = field(default_factory=dict)
     memory: dict[str, Memory] = field(default_factory=dict)
     after_load: dict[str, float] = field(default_factory=dict)
+    disturbed: float | None = None
     start: Start | None = None
 
 
@@ -197,6 +209,7 @@ class Bench:
 
     def measure_throughput(self) -> None:
         """Closed loops: requests a second, CPU per request and per event, latency."""
+        began, others = time.monotonic(), self._other_work()
         cases = [*CASES, *([MANY] if self._plan.many else [])]
         for case in cases:
             loads: dict[str, list[Load]] = {target.name: [] for target in self._targets}
@@ -206,6 +219,14 @@ class Bench:
                     loads[target.name].append(self._closed(case, target))
             for name, found in loads.items():
                 self.results.throughput.setdefault(name, {})[case.name] = summarise(found)
+
+        others = self._other_work() - others
+        self.results.disturbed = max(0.0, others) / (time.monotonic() - began)
+
+    def _other_work(self) -> float:
+        """CPU seconds that the program's core has spent on what is not measured."""
+        meters = [target.meter for target in self._programs]
+        return core_seconds(choose_cores().program) - sum(meter() for meter in meters if meter)
 
     def measure_rival(self, start: Starter) -> None:
         """The main closed loop, JSON over 64 connections, on another gateway.

@@ -64,6 +64,16 @@ def cpu_seconds(pid: int) -> float:
     return total / TICKS_PER_SECOND
 
 
+def core_seconds(core: int) -> float:
+    """Time that a core has spent on any work since the machine started, in seconds."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _wait, irq, softirq = map(int, fields[:7])
+            return (user + nice + system + irq + softirq) / TICKS_PER_SECOND
+    return 0.0
+
+
 def resident_mib(pid: int) -> float:
     """Resident memory of a process and its children, in MiB."""
     kib = 0

@@ -25,6 +25,8 @@ class Limit:
 
     def holds(self, value: float, ratio: float | None) -> bool:
         """Whether a figure keeps to the bound. The ratio is judged only when both are known."""
+        if self.at_least:
+            return value >= self.value
         return value <= self.value and (self.ratio is None or ratio is None or ratio <= self.ratio)
 
     def describe(self) -> str:

@@ -70,6 +70,12 @@ def as_text(results: Results, plan: Plan, cores: Cores) -> str:
     if results.start:
         bare = number(results.start.bare_python)
         parts.append(f"Of a cold `standby status`, Python's own start is {bare} ms.")
+    if results.disturbed is not None and results.disturbed > 0.02:
+        share = f"{results.disturbed * 100:.0f}"
+        parts.append(
+            f"Other work took {share} % of the program's core meanwhile: the figures are too high "
+            "by more than that (caches are shared too); ratios suffer less."
+        )
     if cores.shared:
         parts.append("There is only one core: program and load disturb each other.")
     errors = wrong_answers(results)

@@ -45,6 +45,13 @@ def test_a_bound_holds_only_with_its_ratio(
     assert a_row(value, yardstick).mark == mark
 
 
+def test_a_rate_is_to_be_at_least_its_bound() -> None:
+    row = Row("times", 70, None, Limit(150, at_least=True), Limit(300, at_least=True))
+    assert row.mark == "missed"
+    assert Row("times", 200, None, row.must, row.aim).mark == "must"
+    assert Row("times", 300, None, row.must, row.aim).mark == "aim"
+
+
 def test_every_promise_has_a_row_even_when_nothing_was_measured() -> None:
     found = list(rows(Results()))
     assert len(found) == 10
