@@ -11,7 +11,7 @@ import pytest
 from tests.support import raw
 from tests.support.answers import PATHS, request_body
 from tests.support.configs import config, group, simulated
-from tests.support.daemon import Daemon, Reply
+from tests.support.daemon import Daemon, Reply, UnixConnection
 
 DIALECTS = ("openai", "anthropic")
 MAX_BODY = 65536
@@ -242,6 +242,35 @@ def test_requests_sent_ahead_are_answered_in_order(daemon: Daemon) -> None:
     assert "choices" in first
     assert isinstance(second, dict)
     assert "status" in second
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "status"),
+    [
+        ("POST", "/nothing", b'{"model": "chat"}', 404),
+        ("PUT", "/v1/messages", b'{"model": "talk"}', 405),
+        ("POST", "/v1/chat/completions", b"{", 400),
+        ("POST", "/v1/messages", b'{"model": "nobody", "messages": []}', 404),
+        ("HEAD", "/health", None, 200),
+        ("GET", "/health?verbose=1", None, 200),
+    ],
+)
+def test_the_connection_stays_good_after(
+    daemon: Daemon, method: str, target: str, body: bytes | None, status: int
+) -> None:
+    connection = UnixConnection(daemon.socket, 15)
+    try:
+        for _ in range(3):
+            connection.request(method, target, body)
+            answer = connection.getresponse()
+            assert answer.status == status
+            answer.read()
+            connection.request("GET", "/health")
+            after = connection.getresponse()
+            assert after.status == 200
+            assert json.loads(after.read())["status"] == "healthy"
+    finally:
+        connection.close()
 
 
 def test_expect_100_continue_is_answered_before_the_body_is_sent(daemon: Daemon) -> None:

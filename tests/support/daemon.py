@@ -239,6 +239,10 @@ class Daemon:
         assert self._process is not None
         return self._process.pid
 
+    def open_files(self) -> int:
+        """Return how many files and sockets it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 - names are not needed
+
     def resident(self) -> int:
         """Return its resident memory in bytes."""
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
