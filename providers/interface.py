@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -114,6 +114,7 @@ class ForwardRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         headers: The asker's headers, names in lower case.
+        derived: What has been derived from the headers, to be used again with the same ones.
         body: The asker's body, byte for byte.
         model: The model named in the body.
         stream: Whether a streamed answer is asked for.
@@ -121,6 +122,7 @@ class ForwardRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     headers: Sequence[tuple[bytes, bytes]]
+    derived: dict[object, Any] = {}
     body: bytes
     model: str
     stream: bool
@@ -213,13 +215,18 @@ class ProviderInterface(ABC):
         body = request.body
         if model is not None and model != request.model:
             body = self.dialect.with_model(body, model)
+        head = request.derived.get(self)
+        if head is None:
+            head = request.derived[self] = self._head_for(request.headers)
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+    def _head_for(self, asked: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Return the head of an upstream request but for its last line."""
         skip = self._not_forwarded
-        headers = [pair for pair in request.headers if pair[0] not in skip]
+        headers = [pair for pair in asked if pair[0] not in skip]
         names = [pair[0] for pair in headers]
         headers += [pair for pair in self._defaults if pair[0] not in names]
-        lines = [name + b": " + value for name, value in headers]
-        lines += (b"content-length: %d" % len(body), b"", body)
-        return self._head + b"\r\n".join(lines)
+        return self._head + _header_lines(headers)
 
     def handle_error(self, head: ResponseHead, body: bytes) -> Failure:
         """Judge an answer whose status is not a success.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 
@@ -70,9 +71,12 @@ class Request:
         body: The body without its transfer coding.
         keep_alive: Whether the client wants the connection kept.
         http_version: `1.1` or `1.0`; a client of 1.0 cannot read a chunked answer.
+        derived: What others have derived from the head, under keys of their own. Requests of one
+            connection whose heads are the same share it, and their `headers`, which therefore
+            nobody may change; the `content-length` among them is then the first one's.
     """
 
-    __slots__ = ("body", "headers", "http_version", "keep_alive", "method", "target")
+    __slots__ = ("body", "derived", "headers", "http_version", "keep_alive", "method", "target")
 
     def __init__(
         self,
@@ -83,7 +87,9 @@ class Request:
         *,
         keep_alive: bool,
         http_version: str,
+        derived: dict[object, Any] | None = None,
     ) -> None:
+        self.derived: dict[object, Any] = {} if derived is None else derived
         self.method = method
         self.target = target
         self.headers = headers

@@ -13,14 +13,25 @@ from collections import deque
 import httptools
 
 from providers.http.errors import BadRequest, ProtocolError
+from providers.http.head_memo import HeadMemo
 from providers.http.messages import Limits, Request, ResponseHead
 
 __all__ = ["RequestReader", "ResponseReader"]
+
+_MOST_MISSES = 8
+"""Heads in a row that were not the one before; then this connection's are no longer compared."""
 
 _METHODS: dict[bytes, str] = {
     name.encode("ascii"): name
     for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT")
 }
+
+
+def _buffer(view: memoryview) -> bytes | bytearray:
+    """Return what a view from the beginning of a buffer looks at."""
+    buffer = view.obj
+    assert isinstance(buffer, bytes | bytearray)
+    return buffer
 
 
 class RequestReader:
@@ -43,6 +54,8 @@ class RequestReader:
         "_headers",
         "_hosts",
         "_limits",
+        "_memo",
+        "_misses",
         "_parser",
         "_size",
         "_url",
@@ -62,6 +75,8 @@ class RequestReader:
         self._body: bytes | bytearray = b""
         self._fed = 0
         self._size = 0
+        self._memo: HeadMemo | None = None
+        self._misses = 0
         self._finished = False
         self._head_checked = False
         self.ready: deque[Request] = deque()
@@ -78,6 +93,13 @@ class RequestReader:
         if parser is None or self._finished or self.failure is not None:
             return
         self._size = len(data)
+        fresh = not self.begun and not self.ready
+        if fresh and self._memo is not None:
+            request = self._memo.match(_buffer(data), self._size, self._limits.max_body)
+            if request is not None:
+                self._misses = 0
+                self.ready.append(request)
+                return
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -86,6 +108,16 @@ class RequestReader:
             self._fail(error, data)
         if self.begun:
             self._check_unfinished(len(data))
+        elif fresh and len(self.ready) == 1 and self.failure is None:
+            self._remember(data)
+
+    def _remember(self, data: memoryview) -> None:
+        """Keep the head of the one request that a read was, unless heads change all the time."""
+        if self._misses < _MOST_MISSES:
+            self._misses += 1
+            self._memo = HeadMemo.of(_buffer(data), self.ready[0])
+        else:
+            self._memo = None
 
     def close(self) -> None:
         """Let go of the parser (it and this object refer to each other)."""

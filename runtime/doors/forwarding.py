@@ -65,6 +65,7 @@ def forwarding_handler(
         job = Job(
             request=ForwardRequest(
                 headers=request.headers,
+                derived=request.derived,
                 body=request.body,
                 model=peek.model,
                 stream=peek.stream,
@@ -88,6 +89,9 @@ def forwarding_handler(
 
 def client_timeout(request: Request) -> float:
     """Return how long the client says it will wait, in seconds; infinity when it does not say."""
+    known: float | None = request.derived.get(client_timeout)
+    if known is not None:
+        return known
     least = math.inf
     for name, value in request.headers:
         if name in _CLIENT_TIMEOUTS:
@@ -97,6 +101,7 @@ def client_timeout(request: Request) -> float:
                 continue
             if 0 < seconds < least:
                 least = seconds
+    request.derived[client_timeout] = least
     return least
 
 
