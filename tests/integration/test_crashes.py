@@ -64,9 +64,7 @@ def daemon(upstreams: Upstreams) -> Iterator[Daemon]:
             for dialect in DIALECTS
         }
         groups = {dialect: group(f"first-{dialect}", f"second-{dialect}") for dialect in DIALECTS}
-        # Waits that are sure to be longer than the restart of a part takes.
-        retry = {"base_delay_ms": 100, "jitter": False, "budget_floor": 10_000}
-        with Daemon(config(providers, groups, retry=retry)) as running:
+        with Daemon(config(providers, groups)) as running:
             yield running
 
 

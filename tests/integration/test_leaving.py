@@ -156,7 +156,7 @@ def test_the_sdk_closing_its_stream_cancels_the_simulated_upstream(daemon: Daemo
 
 def test_many_that_leave_at_once_leave_nothing_behind(daemon: Daemon, switch: Switch) -> None:
     before = daemon.open_files()
-    never = switch.handler = Never()
+    switch.handler = Never()
     asking = [_asking(daemon, "openai", stream=bool(n % 2)) for n in range(50)]
     # An upstream connection that is ready only after its asker has left would be kept for others.
     daemon.wait_health("o", in_flight=50)
