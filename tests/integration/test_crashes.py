@@ -12,7 +12,7 @@ import pytest
 from tests.support import clients, raw
 from tests.support.answers import PATHS, TEXT, WORDS, request_body
 from tests.support.clients import OPENAI_ASK
-from tests.support.configs import base_url, config, group, upstream
+from tests.support.configs import base_url, config, group, simulated, upstream
 from tests.support.daemon import Daemon, Reply
 from tests.support.faults import good
 from tests.support.lockstep import LockStep
@@ -236,3 +236,44 @@ def _answers(daemon: Daemon) -> bool:
         return daemon.ask("GET", "/health").status == 200
     except (OSError, http.client.HTTPException):
         return False
+
+
+def test_clients_that_come_while_connections_die_are_served_or_cut_and_never_kept_waiting() -> None:
+    served: list[int] = []
+    cut: list[Exception] = []
+    over = threading.Event()
+
+    def come(daemon: Daemon) -> None:
+        while not over.is_set():
+            try:
+                served.append(daemon.ask("GET", "/health", timeout=10).status)
+            except TimeoutError:
+                raise
+            except (OSError, http.client.HTTPException) as error:
+                cut.append(error)
+
+    settings = config({"sim-o": simulated("openai")}, {"chat": group("sim-o", model="sim-1")})
+    with Daemon(settings) as daemon:
+        comers = [threading.Thread(target=come, args=(daemon,)) for _ in range(4)]
+        for comer in comers:
+            comer.start()
+        for number in range(12):
+            _kill_if_there(daemon, ("connections", "doors", "door:unix")[number % 3])
+            _wait_longer(served, len(served) + 20)
+        over.set()
+        for comer in comers:
+            comer.join(PATIENCE)
+            assert not comer.is_alive()
+    assert set(served) <= {200, 503}
+    assert len(cut) < len(served)
+
+
+def _kill_if_there(daemon: Daemon, name: str) -> None:
+    try:
+        daemon.ask("POST", f"/supervision/{name}/kill")
+    except (OSError, http.client.HTTPException):
+        return  # the connection that carried the order was among those killed
+
+
+def _wait_longer(served: list[int], length: int) -> None:
+    eventually(lambda: len(served) > length, "clients were served")
