@@ -8,8 +8,6 @@ keep.
 
 from __future__ import annotations
 
-from collections import deque
-
 import httptools
 
 from providers.http.errors import BadRequest, ProtocolError
@@ -79,7 +77,7 @@ class RequestReader:
         self._misses = 0
         self._finished = False
         self._head_checked = False
-        self.ready: deque[Request] = deque()
+        self.ready: list[Request] = []
         self.failure: BadRequest | None = None
         self.begun = False
         self.in_head = False

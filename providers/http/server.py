@@ -130,7 +130,7 @@ class ServerConnection(Stream):
         while not self.closed:
             if reader.ready:
                 self._answering = True
-                return reader.ready.popleft()
+                return reader.ready.pop(0)
             if reader.failure is not None:
                 raise reader.failure
             if self._eof:

@@ -78,7 +78,7 @@ def test_a_head_followed_by_more_or_less_than_its_body_is_parsed(cut: int, more:
     first = encoded(head, b"x" * 60, 0)
     buffer[: len(first)] = first
     reader.feed(memoryview(buffer)[: len(first)])
-    assert reader.ready.popleft().body == b"x" * 60
+    assert reader.ready.pop(0).body == b"x" * 60
     second = encoded(head, b"y" * 41, 0)
     part = second[: len(second) - cut] if cut else second + more
     buffer[: len(part)] = part
@@ -111,6 +111,6 @@ def test_what_was_derived_from_a_head_is_there_again_with_the_same_head_only() -
                 encoded(("/v1/messages", [f"X-A: {lines}"], "Content-Length: "), b"x" * length, 0)
             )
         )
-        request = reader.ready.popleft()
+        request = reader.ready.pop(0)
         assert request.derived.get("key") == expected
         request.derived["key"] = "kept"
