@@ -6,9 +6,11 @@ through here; the asker drives the connection it was lent. The connections belon
 the same: when it ends, however it ends, they are closed, and every asker learns it at once.
 """
 
+import math
 import ssl
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 import trio
@@ -24,7 +26,7 @@ from providers.http import (
     default_ssl_context,
 )
 from providers.interface import ProviderInterface
-from supervision import NO_REPLY, Actor, ActorDown, PendingCall
+from supervision import NO_REPLY, Actor, ActorDown, PendingCall, Timer
 
 __all__ = ["Acquire", "ProviderActor", "Release", "Trouble"]
 
@@ -85,8 +87,9 @@ class ProviderActor(Actor):
         self._idle: deque[tuple[ClientConnection, float]] = deque()
         self._busy: set[ClientConnection] = set()
         self._connecting = 0
-        self._waiting: deque[PendingCall] = deque()
-        self._sweeping = False
+        self._waiting: dict[PendingCall, None] = {}  # in the order they came
+        self._sweep_at = math.inf
+        self._sweep_timer: Timer | None = None
         self._served = 0
         self._opened = 0
         self._last_error: str | None = None
@@ -113,7 +116,9 @@ class ProviderActor(Actor):
                 )
             )
             return NO_REPLY
-        self._waiting.append(caller)
+        self._waiting[caller] = None
+        # One who leaves gives up its place at once: it neither fills the queue nor opens anything.
+        caller.on_withdrawn(partial(self._waiting.pop, caller, None))
         self._open_where_needed()
         self._sweep_later()
         return NO_REPLY
@@ -166,10 +171,10 @@ class ProviderActor(Actor):
         return None
 
     def _next_waiter(self) -> PendingCall | None:
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.abandoned:
-                return waiter
+        for waiter in self._waiting:
+            del self._waiting[waiter]
+            waiter.on_withdrawn(None)
+            return waiter
         return None
 
     def _hand_on(self, connection: ClientConnection) -> None:
@@ -205,7 +210,9 @@ class ProviderActor(Actor):
             )
         except TLSError as error:
             self._connect_failed(Failure("tls", self._provider.name, str(error)))
-        except ConnectionLost as error:
+        except (ConnectionLost, OSError, ValueError) as error:
+            # Also what the system refuses (descriptors) and names that cannot be looked up: the
+            # exchanges under way on other connections have no part in it.
             self._connect_failed(Failure("connect", self._provider.name, str(error)))
         except DeadlineExceeded:
             waited = f"no connection to {target} within {self._settings.connect_timeout:g} s"
@@ -225,28 +232,26 @@ class ProviderActor(Actor):
         self._open_where_needed()
 
     def _sweep_later(self) -> None:
-        if not self._sweeping:
-            self._sweeping = True
-            self.send_after(_SWEEP if self._waiting else self._idle_pause(), _Sweep())
+        pause = _SWEEP if self._waiting else self._idle_pause()
+        at = trio.current_time() + pause
+        if at < self._sweep_at:
+            if self._sweep_timer is not None:
+                self._sweep_timer.cancel()
+            self._sweep_at = at
+            self._sweep_timer = self.send_after(pause, _Sweep())
 
     def _idle_pause(self) -> float:
         return max(1.0, self._settings.idle_timeout / 4)
 
     def _sweep(self) -> None:
         """Fail the askers whose time is up, close what has idled too long."""
-        self._sweeping = False
+        self._sweep_at = math.inf
         now = trio.current_time()
-        kept: deque[PendingCall] = deque()
-        for waiter in self._waiting:
-            if waiter.abandoned:
-                continue
-            if waiter.message.deadline <= now:
-                waiter.fail(
-                    Failure("timeout", self._provider.name, "no connection became free in time")
-                )
-            else:
-                kept.append(waiter)
-        self._waiting = kept
+        for waiter in [waiter for waiter in self._waiting if waiter.message.deadline <= now]:
+            del self._waiting[waiter]
+            waiter.fail(
+                Failure("timeout", self._provider.name, "no connection became free in time")
+            )
         oldest = now - self._settings.idle_timeout
         while self._idle and (self._idle[0][1] <= oldest or self._idle[0][0].closed):
             self._idle.popleft()[0].close()

@@ -1,5 +1,6 @@
 """What every provider can do: the interface that the daemon knows, whatever API is behind it."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -37,15 +38,21 @@ HOP_BY_HOP = frozenset(
 
 _NOT_FORWARDED = HOP_BY_HOP | {
     b"accept-encoding",  # answers are inspected on the way: only the identity encoding is asked for
-    b"authorization",  # the asker's credentials are for this daemon, never for a provider
+    b"api-key",  # the asker's credentials are for this daemon, never for a provider
+    b"authorization",
     b"content-length",
     b"cookie",
     b"expect",
     b"host",
     b"x-api-key",
+    b"x-goog-api-key",
     b"x-standby-token",
 }
 
+
+_CONNECTIONS_OWN = HOP_BY_HOP | {b"content-length", b"expect", b"host"}
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name (RFC 9110, section 5.6.2)."""
 
 _SHORTEST_SECRET = 6
 """Characters from which a secret is looked for in what an upstream says; a shorter one would also
@@ -151,11 +158,15 @@ class ProviderInterface(ABC):
         if problems:
             raise ValueError("; ".join(problems))
         self.target = Target.from_url(settings.base_url)
+        configured = {name.lower().encode(): value.encode() for name, value in settings.headers}
         own = [
             (b"host", self.target.authority.encode("ascii")),
-            *self.auth_headers(),
-            *self.fixed_headers(),
-            *((name.lower().encode(), value.encode()) for name, value in settings.headers),
+            *(
+                pair
+                for pair in (*self.auth_headers(), *self.fixed_headers())
+                if pair[0] not in configured
+            ),
+            *configured.items(),
         ]
         self._not_forwarded = _NOT_FORWARDED | {name for name, _ in own}
         self._defaults = [
@@ -196,8 +207,14 @@ class ProviderInterface(ABC):
         if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
             problems.append("api_key has characters that no header can carry")
         for name, value in self.settings.headers:
-            if not (name.isascii() and value.isascii() and value.isprintable()):
+            if not (_TOKEN.fullmatch(name) and value.isascii() and value.isprintable()):
                 problems.append(f"header {name!r} has characters that no header can carry")
+            elif name.lower().encode() in _CONNECTIONS_OWN:
+                problems.append(f"header {name!r} is the connection's own and cannot be set")
+        for what in ("organization", "project", "version"):
+            text: str | None = getattr(self.settings, what)
+            if text is not None and not (text.isascii() and text.isprintable()):
+                problems.append(f"{what} has characters that no header can carry")
         return problems
 
     def serves(self, model: str) -> bool:
@@ -223,6 +240,9 @@ class ProviderInterface(ABC):
     def _head_for(self, asked: Sequence[tuple[bytes, bytes]]) -> bytes:
         """Return the head of an upstream request but for its last line."""
         skip = self._not_forwarded
+        for name, value in asked:
+            if name == b"connection":  # what it names belongs to the asker's connection too
+                skip = skip | {each.strip() for each in value.lower().split(b",")}
         headers = [pair for pair in asked if pair[0] not in skip]
         names = [pair[0] for pair in headers]
         headers += [pair for pair in self._defaults if pair[0] not in names]

@@ -61,7 +61,7 @@ def _remove_stale(path: Path) -> None:
             probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):  # the second: its queue of connections is full
             raise AlreadyRunningError(f"something listens at {path} and does not answer") from None
         else:
             raise AlreadyRunningError(f"another program already listens at {path}")

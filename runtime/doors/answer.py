@@ -43,6 +43,7 @@ class DoorAnswer:
     __slots__ = (
         "_chunked",
         "_connection",
+        "_delimited",
         "_dialect",
         "_head",
         "_id_header",
@@ -67,6 +68,7 @@ class DoorAnswer:
         self._request_id = request_id
         self._id_header = REQUEST_ID_HEADERS[dialect.name]
         self._chunked = chunked
+        self._delimited = False
         self._keep_alive = keep_alive
         self._head = b""
         self.begun = False
@@ -78,7 +80,7 @@ class DoorAnswer:
         own = [(b"content-length", b"%d" % len(body))]
         if not self._keep_alive:
             own.append((b"connection", b"close"))
-        self.begun = self.complete_answer = True
+        self.begun = self.complete_answer = self._delimited = True
         self._connection.write(self._render(head, own, provider, attempts) + body)
 
     def begin(self, head: ResponseHead, events: bytes, provider: str, attempts: int) -> None:
@@ -90,6 +92,7 @@ class DoorAnswer:
             own.append((b"connection", b"close"))
         rendered = self._render(head, own, provider, attempts)
         self.begun = True
+        self._delimited = self._chunked
         if events:
             self._connection.write(rendered + self._framed(events))
         else:
@@ -113,6 +116,11 @@ class DoorAnswer:
             event = self._dialect.encode_stream_error(502, message, request_id=self._request_id)
             self._connection.write(self._head + self._framed(event))
             self._head = b""
+
+    @property
+    def ends_connection(self) -> bool:
+        """Whether nothing can follow on the connection: the answer broke, or ends where it does."""
+        return self.begun and not (self.complete_answer and self._delimited)
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent.

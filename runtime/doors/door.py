@@ -134,8 +134,9 @@ class Door(Actor):
     async def handle_info(self, message: object) -> None:
         """Try again to serve those who came while the connections' supervisor was away."""
         if isinstance(message, _Retry):
-            for _ in range(len(self._waiting)):
-                self._admit(self._waiting.popleft())
+            waiting, self._waiting = self._waiting, deque()
+            for sock in waiting:
+                self._admit(sock)
 
     def cleanup(self) -> None:
         """Leave new clients to the kernel's queue until the next incarnation."""

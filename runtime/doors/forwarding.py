@@ -9,6 +9,7 @@ from providers.failures import Failure
 from providers.http import Request
 from providers.interface import ForwardRequest
 from providers.wire import Dialect, WireError
+from runtime.doors.answer import REQUEST_ID_HEADERS
 from runtime.doors.session import Handler, Session
 from runtime.routing.attempt import Job
 from runtime.routing.forward import Forwarder, GaveUp
@@ -81,7 +82,7 @@ def forwarding_handler(
             await forwarder.forward(job, route, answer)
         except GaveUp as gave_up:
             _refuse(session, dialect, gave_up)
-        if answer.begun and not answer.complete_answer:
+        if answer.ends_connection:
             session.close_after_answer()
 
     return handle
@@ -117,6 +118,7 @@ def _refuse(session: Session, dialect: Dialect, gave_up: GaveUp) -> None:
         retry_after = min(retry_after, _MOST_RETRY_AFTER)
     own_words = failure.upstream_body is not None and status == failure.status
     if own_words and failure.kind in {"client_error", "content_filter"}:
+        headers.append((REQUEST_ID_HEADERS[dialect.name], session.request_id.encode("ascii")))
         _pass_on(session, failure, status, headers)
         return
     session.refuse(dialect, status, gave_up.explanation(), retry_after=retry_after, headers=headers)

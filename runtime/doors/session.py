@@ -104,9 +104,11 @@ class Session:
 
     __slots__ = (
         "_access",
+        "_answer",
         "_close_after",
         "_head_only",
         "_ids",
+        "_responded",
         "_routes",
         "_scope",
         "connection",
@@ -123,6 +125,8 @@ class Session:
         self._ids = ids
         self._close_after = False
         self._head_only = False
+        self._answer: DoorAnswer | None = None
+        self._responded = False
         self._scope = trio.CancelScope()
         self.request_id = ""
         self.segment = ""
@@ -145,12 +149,15 @@ class Session:
     def close_when_idle(self) -> None:
         """Let the answer under way be the last; close at once when there is none."""
         self._close_after = True
-        if not self.request_id:
+        if not self.request_id and self.connection.idle:
             self._scope.cancel(reason="the door is closing")
 
     async def _serve_one(self) -> None:
         connection = self.connection
         self.request_id = ""
+        self._head_only = False
+        self._answer = None
+        self._responded = False
         try:
             request = await connection.read_request()
         except BadRequest as bad:
@@ -163,11 +170,25 @@ class Session:
             self._close_after = True
             return
         self.request_id = self._ids.new()
+        self._head_only = request.method == "HEAD"
         if not request.keep_alive:
             self._close_after = True
         connection.on_gone(self._client_gone)
-        await self._dispatch(request)
+        try:
+            await self._dispatch(request)
+        except (AskerGone, ConnectionLost):
+            raise
+        except Exception:
+            # A defect of ours, which the crash report will show; the client is told all the same.
+            self._close_after = True
+            if not self._has_begun():
+                self.refuse(dialect_of(request), 500, "the daemon failed to handle this request")
+            raise
         connection.on_gone(None)
+
+    def _has_begun(self) -> bool:
+        """Tell whether any of the answer to the present request has been written."""
+        return self._responded or (self._answer is not None and self._answer.begun)
 
     def _client_gone(self) -> None:
         self._scope.cancel(reason="the client is gone")
@@ -184,7 +205,6 @@ class Session:
             self.refuse(dialect_of(request), 404, message)
             return
         methods, self.segment = found
-        self._head_only = request.method == "HEAD"
         handler = methods.get("GET" if request.method == "HEAD" else request.method)
         if handler is not None:
             await handler(self, request)
@@ -199,13 +219,14 @@ class Session:
 
     def answer(self, request: Request, dialect: Dialect) -> DoorAnswer:
         """Return where a forwarded answer goes."""
-        return DoorAnswer(
+        self._answer = DoorAnswer(
             self.connection,
             dialect,
             self.request_id,
             chunked=request.http_version != "1.0",
             keep_alive=not self._close_after,
         )
+        return self._answer
 
     def close_after_answer(self) -> None:
         """Close the connection once the answer under way has been written."""
@@ -224,6 +245,7 @@ class Session:
             body: The body.
             headers: Headers besides ``content-length`` and ``connection``.
         """
+        self._responded = True
         all_headers = [*headers]
         if status != 204:
             all_headers.append((b"content-length", b"%d" % len(body)))

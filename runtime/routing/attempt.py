@@ -94,6 +94,7 @@ class ExchangeResult(msgspec.Struct, gc=False):
         usage: What the upstream counted, if it said.
         broken: Why the stream broke after it had begun; None when it is complete.
         committed: Whether anything has gone to the asker.
+        delivered: Whether the asker has taken the whole answer.
     """
 
     status: int | None = None
@@ -101,6 +102,7 @@ class ExchangeResult(msgspec.Struct, gc=False):
     usage: Usage | None = None
     broken: Failure | None = None
     committed: bool = False
+    delivered: bool = False
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,8 +157,7 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
             head = await _ask(connection, payload, deadline)
         result.status = head.status
         if not 200 <= head.status < 300:
-            body = await connection.read_body(_ERROR_LIMIT, deadline)
-            raise task.provider.handle_error(head, body)
+            raise task.provider.handle_error(head, await _error_body(connection, deadline))
         if stream:
             await _relay_stream(task, connection, head, deadline, result)
         else:
@@ -204,6 +205,18 @@ async def _ask(connection: ClientConnection, payload: bytes, deadline: float) ->
     return await connection.read_head(deadline)
 
 
+async def _error_body(connection: ClientConnection, deadline: float) -> bytes:
+    """Read an error answer; nothing where it does not come whole: its status says enough."""
+    try:
+        return await connection.read_body(_ERROR_LIMIT, deadline)
+    except ConnectionLost as lost:
+        if _provider_ended(lost):
+            raise
+    except (DeadlineExceeded, ProtocolError):
+        pass
+    return b""
+
+
 async def _relay_plain(
     task: Exchange,
     connection: ClientConnection,
@@ -219,6 +232,7 @@ async def _relay_plain(
     result.committed = True
     task.answer.complete(head, body, task.provider.name, task.number)
     await task.answer.drain()
+    result.delivered = True
 
 
 async def _relay_stream(
@@ -252,6 +266,7 @@ async def _relay_stream(
             return
         result.usage = reader.usage
     await task.answer.drain()
+    result.delivered = True
     await _farewell(connection)
 
 

@@ -15,7 +15,7 @@ from providers.actor import Trouble
 from providers.failures import Failure, FailureKind
 from providers.interface import ProviderInterface
 from runtime.outcome import Attempt, AttemptKind, Finished
-from runtime.routing.attempt import Answer, Exchange, ExchangeResult, Job, exchange
+from runtime.routing.attempt import Answer, AskerGone, Exchange, ExchangeResult, Job, exchange
 from runtime.routing.breaker import ALWAYS, Permit
 from runtime.routing.breaker_actor import Outcome
 from runtime.routing.breaker_view import BreakerView
@@ -138,6 +138,11 @@ class Forwarder:
         except GaveUp as gave_up:
             run.status = status_of(gave_up.last)
             raise
+        except AskerGone:
+            raise
+        except Exception:
+            run.status = 500
+            raise
         finally:
             run.report()
 
@@ -249,6 +254,9 @@ class _Run:
 
     def _give_up(self) -> GaveUp:
         failures = self._failures
+        if not failures:
+            nobody = self._job.group or self._job.request.model
+            return GaveUp([Failure("not_configured", nobody, "there is no provider to ask")], 0)
         # The asker is told of the last exchange; a provider passed over explains less.
         tried = [failure for failure in failures if failure.provider in self._tries]
         passed = [failure for failure in failures if failure.provider not in self._tries]
@@ -300,7 +308,10 @@ class _Run:
         upstream = forwarder.upstream(candidate.provider)
         if upstream is None:
             return self._note(Failure("not_configured", candidate.provider, "not configured"))
-        if self._exhausted() or now >= self._job.deadline:
+        if self._exhausted():
+            raise self._give_up()
+        if now >= self._job.deadline:
+            self._note(Failure("timeout", candidate.provider, "the request's time was up before"))
             raise self._give_up()
         if not upstream.actor.alive:
             down = "its task is being restarted"
@@ -364,6 +375,11 @@ class _Run:
         finally:
             now = trio.current_time()
             first = result.first_token
+            if result.delivered and kind == "cancelled":
+                # The asker had all of it and left while the upstream's message was being ended.
+                kind = "ok"
+                self.served_by = name
+                self.status = result.status or 200
             self._forwarder.tell(
                 upstream,
                 Attempt(

@@ -20,6 +20,10 @@ _REMEMBERED = 4096
 """Names kept; then all are forgotten, because names come from askers and could be anything."""
 
 
+_LONGEST_NAME = 200
+"""Characters of an unknown name that are compared and repeated: a body may be all name."""
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """What an alias stands for: a group, or a provider's model."""
 
@@ -137,6 +141,9 @@ class Resolver:
             if alias.group is not None:
                 return self._group(alias.group, dialect)
             assert alias.provider is not None
+            if alias.provider not in self._members:
+                message = f"model {model!r} is of provider {alias.provider}, which is disabled"
+                raise UnroutableError(503, message, "not_configured")
             return self._fixed(model, [Candidate(alias.provider, alias.model)], dialect)
         if model in self._groups:
             return self._group(model, dialect)
@@ -153,6 +160,9 @@ class Resolver:
         return self._fixed(model, listing, dialect)
 
     def _group(self, group: str, dialect: str) -> Route:
+        if group not in self._groups:
+            message = f"all providers of group {group!r} are disabled in the configuration"
+            raise UnroutableError(503, message, "not_configured")
         usable = self._usable(group, self._groups[group].members, dialect)
         part = frozenset(candidate.provider for candidate in usable)
         plans = self._plans
@@ -195,6 +205,8 @@ class Resolver:
 
     def _unknown(self, model: str) -> str:
         known = self.names()
+        if len(model) > _LONGEST_NAME:
+            model = f"{model[:_LONGEST_NAME]}..."
         close = get_close_matches(model, known, n=3)
         message = f"unknown model {model!r}"
         if close:
