@@ -15,6 +15,7 @@ import trio
 
 from supervision.actor_process import ActorProcess
 from supervision.errors import (
+    ActorDown,
     AlreadyPresent,
     AlreadyStarted,
     ChildNotFound,
@@ -256,6 +257,8 @@ class DynamicSupervisor(StaticSupervisor):
     def _start_task(
         self, run: Callable[..., Awaitable[Any]], args: tuple[Any, ...], name: str | None
     ) -> str:
+        if self.phase != "running" or self.scope.cancel_called:
+            raise ActorDown(self.name, "stopping")
         if name is None:
             name = f"{self.name}:{next(self._number)}"
         self.check_room(name)

@@ -378,3 +378,18 @@ async def test_a_task_inherits_the_supervisors_context_not_its_starters() -> Non
         assert await system.ref("s").call("first") == "first"
         await settle()
         assert system.reports.counts["crash"] == 0
+
+
+async def test_a_supervisor_that_is_dying_takes_no_more_tasks() -> None:
+    async with pool() as (system, handle):
+        handle.start_task(trio.sleep_forever)
+        await settle()
+        assert system.kill("pool")
+        for _ in range(3):
+            if handle.ref.incarnation == 1:
+                with pytest.raises(ActorDown):
+                    handle.start_task(trio.sleep_forever)
+            await trio.lowlevel.checkpoint()
+        await settle()
+        assert handle.ref.incarnation == 2
+        handle.start_task(trio.sleep_forever)
