@@ -107,7 +107,9 @@ class ProviderActor(Actor):
             connection = self._take_idle()
             if connection is not None:
                 return connection
-        if len(self._waiting) >= self._settings.queue_limit:
+        # Those for whom a connection may be opened do not queue: they wait for that one only.
+        room = self._settings.max_connections - len(self._busy)
+        if len(self._waiting) >= room + self._settings.queue_limit:
             caller.fail(
                 Failure(
                     "queue_full",

@@ -13,6 +13,7 @@
 The doors are started last, when everything they need is there.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
@@ -173,6 +174,7 @@ def doors(
                 sessions=sessions,
                 open_session=doorway.open_session,
                 numbers=numbers,
+                waiting=deque(),
                 users=own if doorway.private else None,
             ),
             meta={"address": doorway.listener.address},

@@ -11,6 +11,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 
 import msgspec
@@ -19,7 +20,7 @@ import trio
 from providers.http import Limits, Listener, Peer, Poller, ServerConnection, response_head
 from providers.wire import OPENAI
 from runtime.doors.session import Session
-from supervision import Actor, MaxChildren, SupervisionError, SupervisorHandle
+from supervision import Actor, ActorDown, MaxChildren, NoProcess, SupervisorHandle
 
 __all__ = ["Door", "OpenSessions", "own_users"]
 
@@ -53,8 +54,16 @@ class OpenSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    async def run(self, session: Session) -> None:
-        """Serve a session and count it as open meanwhile."""
+    async def serve(
+        self, sock: socket.socket, open_session: Callable[[socket.socket], Session]
+    ) -> None:
+        """Serve a client, and count its session as open meanwhile.
+
+        Args:
+            sock: The client's socket; it belongs to this call from now on.
+            open_session: Makes the session.
+        """
+        session = open_session(sock)
         self._sessions.add(session)
         try:
             await session.serve()
@@ -80,6 +89,21 @@ class OpenSessions:
         return len(self._sessions)
 
 
+def _session_on(
+    poller: Poller,
+    limits: Limits,
+    open_session: Callable[[ServerConnection], Session],
+    sock: socket.socket,
+) -> Session:
+    """Return the session of a client's socket."""
+    try:
+        connection = ServerConnection(poller, sock, limits)
+    except BaseException:
+        sock.close()
+        raise
+    return open_session(connection)
+
+
 class _Retry(msgspec.Struct, frozen=True):
     """Look again whether the connections' supervisor is there."""
 
@@ -98,6 +122,7 @@ class Door(Actor):
         sessions: Where open sessions are counted.
         open_session: Makes the session of a connection.
         numbers: Where the numbers in connections' names come from.
+        waiting: Clients that have been accepted and have no task yet; outlives this actor.
         users: User ids that may connect to a Unix socket; None lets the socket's mode decide.
     """
 
@@ -111,6 +136,7 @@ class Door(Actor):
         sessions: OpenSessions,
         open_session: Callable[[ServerConnection], Session],
         numbers: "count[int]",
+        waiting: "deque[socket.socket]",
         users: frozenset[int] | None = None,
     ) -> None:
         self._name = name
@@ -119,30 +145,26 @@ class Door(Actor):
         self._limits = limits
         self._connections: SupervisorHandle | None = None
         self._sessions = sessions
-        self._open_session = open_session
+        self._open_session = partial(_session_on, poller, limits, open_session)
         self._numbers = numbers
         self._users = users
-        self._waiting: deque[socket.socket] = deque()
+        self._waiting = waiting
         self._refused = 0
 
     async def init(self) -> None:
         """Begin to accept."""
         self._connections = self.system.supervisor("connections")
         self._listener.accept_into(self._accepted)
-        self._listener.resume()
+        self._go_on()
 
     async def handle_info(self, message: object) -> None:
         """Try again to serve those who came while the connections' supervisor was away."""
         if isinstance(message, _Retry):
-            waiting, self._waiting = self._waiting, deque()
-            for sock in waiting:
-                self._admit(sock)
+            self._go_on()
 
     def cleanup(self) -> None:
         """Leave new clients to the kernel's queue until the next incarnation."""
         self._listener.pause()
-        while self._waiting:
-            self._waiting.popleft().close()
 
     def describe(self) -> Mapping[str, object]:
         """Return what the tree shows of a door."""
@@ -162,24 +184,31 @@ class Door(Actor):
             self._admit(sock)
 
     def _admit(self, sock: socket.socket) -> None:
-        """Give a client a task; keep it waiting while nobody can hold that task."""
+        """Give a client a task; keep it waiting, and accept no more, while nobody can hold it."""
         assert self._connections is not None
-        if not self._connections.ref.alive:
-            if not self._waiting:
-                self.send_after(_RETRY, _Retry())
-            self._waiting.append(sock)
-            return
-        connection = ServerConnection(self._poller, sock, self._limits)
-        session = self._open_session(connection)
         name = f"connection:{self._name}:{next(self._numbers)}"
         try:
-            self._connections.start_task(self._sessions.run, session, name=name)
-        except SupervisionError as error:
-            self._refused += 1
-            if not isinstance(error, MaxChildren):
-                _log.warning("a client could not be served: %s", error)
-            connection.write(_BUSY)
-            connection.close()
+            self._connections.start_task(self._sessions.serve, sock, self._open_session, name=name)
+        except MaxChildren:
+            self._turn_away(sock)
+        except (ActorDown, NoProcess):
+            self._waiting.append(sock)
+            self._listener.pause()
+            self.send_after(_RETRY, _Retry())
+
+    def _go_on(self) -> None:
+        """Serve who has waited, then accept again unless they still have to wait."""
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        for sock in waiting:
+            self._admit(sock)
+        if not self._waiting:
+            self._listener.resume()
+
+    def _turn_away(self, sock: socket.socket) -> None:
+        self._refused += 1
+        connection = ServerConnection(self._poller, sock, self._limits)
+        connection.write(_BUSY)
+        connection.close()
 
 
 def own_users() -> frozenset[int]:
