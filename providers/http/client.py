@@ -6,10 +6,10 @@ import select
 import socket
 from collections.abc import Callable
 
+from providers.http.answer_reading import ResponseReader
 from providers.http.errors import ConnectionLost, ProtocolError, Truncated
 from providers.http.messages import ResponseHead
 from providers.http.poller import Poller
-from providers.http.reading import ResponseReader
 from providers.http.stream import READ, Stream
 
 __all__ = ["ClientConnection"]

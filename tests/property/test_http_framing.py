@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.http import Limits, ProtocolError
-from providers.http.reading import RequestReader, ResponseReader
+from providers.http.answer_reading import ResponseReader
+from providers.http.reading import RequestReader
 
 names = st.sampled_from([b"Accept", b"X-A", b"User-Agent", b"authorization", b"x-stainless-lang"])
 values = st.binary(max_size=40).map(
