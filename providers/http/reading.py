@@ -1,4 +1,4 @@
-"""From bytes to requests: what a client's connection does with what it has read, free of any socket.
+"""From bytes to requests: what a client connection does with what it has read, free of any socket.
 
 The reader wraps an httptools parser (llhttp in its strict mode: it refuses obsolete line folding,
 bare line feeds, both Content-Length and Transfer-Encoding, and stray control characters) and keeps
