@@ -1,0 +1,401 @@
+"""One client connection: routes, framing, refusals, departures, and the daemon's own end."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from providers.http import Limits, Poller, Request, ResponseHead, ServerConnection
+from providers.wire import ANTHROPIC, OPENAI
+from runtime.doors.forwarding import client_timeout
+from runtime.doors.session import Access, Routes, Session
+from runtime.identifiers import RequestIds
+
+HEAD = ResponseHead(200, [(b"content-type", b"text/event-stream")], keep_alive=True)
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+async def hello(session: Session, request: Request) -> None:
+    session.respond(200, b'{"hello":1}')
+
+
+async def segment(session: Session, request: Request) -> None:
+    session.respond(200, session.segment.encode())
+
+
+async def slow(session: Session, request: Request) -> None:
+    await trio.sleep(5)
+    session.respond(200, b"{}")
+
+
+async def broken(session: Session, request: Request) -> None:
+    raise RuntimeError("a defect")
+
+
+async def streams(session: Session, request: Request) -> None:
+    answer = session.answer(request, OPENAI)
+    answer.begin(HEAD, b"data: 1\n\n", "p", 1)
+    answer.events(b"data: 2\n\n")
+    answer.finish(b"data: [DONE]\n\n")
+    if answer.ends_connection:
+        session.close_after_answer()
+
+
+async def breaks(session: Session, request: Request) -> None:
+    answer = session.answer(request, OPENAI)
+    answer.begin(HEAD, b"data: 1\n\n", "p", 1)
+    answer.break_off("it broke")
+    assert answer.ends_connection
+    session.close_after_answer()
+
+
+async def breaks_by_defect(session: Session, request: Request) -> None:
+    session.answer(request, OPENAI).begin(HEAD, b"data: 1\n\n", "p", 1)
+    raise RuntimeError("a defect")
+
+
+ROUTES = Routes(
+    {
+        "/hello": {"GET": hello},
+        "/post": {"POST": hello},
+        "/slow": {"GET": slow},
+        "/broken": {"GET": broken},
+        "/stream": {"GET": streams},
+        "/breaks": {"GET": breaks},
+        "/defect": {"GET": breaks_by_defect},
+        "/part/{name}/kill": {"POST": segment},
+    }
+)
+
+
+class Client:
+    """A client on the other end of a served connection."""
+
+    def __init__(self, stream: trio.SocketStream, session: Session) -> None:
+        self.stream = stream
+        self.session = session
+        self.ended = trio.Event()
+        self.crash: Exception | None = None
+
+    async def serve(self) -> None:
+        try:
+            await self.session.serve()
+        except RuntimeError as error:
+            self.crash = error
+        self.ended.set()
+
+    async def ask(self, method: str, target: str, *more: str, version: str = "1.1") -> bytes:
+        lines = [f"{method} {target} HTTP/{version}", "host: localhost", *more]
+        if method == "POST":
+            lines.append("content-length: 0")
+        return await self.send("\r\n".join([*lines, "", ""]).encode())
+
+    async def send(self, data: bytes) -> bytes:
+        """Send and return what has come once everything is quiet."""
+        await self.stream.send_all(data)
+        return await self.rest()
+
+    async def rest(self) -> bytes:
+        found = b""
+        with trio.move_on_after(0.01):
+            while piece := await self.stream.receive_some():
+                found += piece
+        return found
+
+
+Open = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+async def connect(nursery: trio.Nursery) -> AsyncIterator[Open]:
+    poller = Poller()
+    nursery.start_soon(poller.run)
+    nursery.start_soon(poller.wheel.run)
+    sockets: list[socket.socket] = []
+
+    async def opened(access: Access | None = None) -> Client:
+        ours, theirs = socket.socketpair()
+        connection = ServerConnection(poller, ours, Limits())
+        session = Session(connection, ROUTES, access or Access(), RequestIds())
+        wrapped = trio.socket.from_stdlib_socket(theirs)
+        client = Client(trio.SocketStream(wrapped), session)
+        sockets.append(theirs)
+        nursery.start_soon(client.serve)
+        return client
+
+    yield opened
+    nursery.cancel_scope.cancel()
+    for each in sockets:
+        each.close()
+    poller.close()
+
+
+def split(raw: bytes) -> tuple[bytes, bytes]:
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return head, body
+
+
+async def test_requests_are_answered_one_after_another_on_one_connection(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    for _ in range(3):
+        head, body = split(await client.ask("GET", "/hello"))
+        assert head.startswith(OK.strip())
+        assert body == b'{"hello":1}'
+        assert b"connection: close" not in head
+
+
+async def test_an_unknown_path_is_a_404_in_the_askers_dialect(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    head, body = split(await client.ask("GET", "/nowhere"))
+    assert b" 404 " in head.splitlines()[0]
+    assert b"x-request-id: req_" in head
+    assert "/hello" in json.loads(body)["error"]["message"]
+    head, body = split(await client.ask("GET", "/nowhere", "anthropic-version: 2023-06-01"))
+    assert b"\r\nrequest-id: req_" in head
+    assert json.loads(body)["type"] == "error"
+
+
+async def test_a_wrong_method_is_a_405_that_says_which_are_right(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    head, _ = split(await client.ask("POST", "/hello"))
+    assert b" 405 " in head.splitlines()[0]
+    assert b"allow: GET, HEAD, OPTIONS" in head
+
+
+async def test_options_says_what_is_allowed_without_a_body(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    head, body = split(await client.ask("OPTIONS", "/post"))
+    assert b" 204 " in head.splitlines()[0]
+    assert b"allow: OPTIONS, POST" in head
+    assert body == b""
+    assert b"content-length" not in head
+
+
+@pytest.mark.parametrize("target", ["/hello", "/nowhere", "/post"])
+async def test_head_never_has_a_body_and_the_next_answer_has_its_own(
+    autojump_clock: MockClock, connect: Open, target: str
+) -> None:
+    client = await connect()
+    head, body = split(await client.ask("HEAD", target))
+    assert b"content-length: " in head
+    assert body == b""
+    _, body = split(await client.ask("GET", "/nowhere"))
+    assert json.loads(body)["error"]
+
+
+async def test_head_to_a_door_that_refuses_has_no_body(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect(Access("token"))
+    assert split(await client.ask("HEAD", "/hello"))[1] == b""
+
+
+async def test_the_name_in_a_path_is_decoded(autojump_clock: MockClock, connect: Open) -> None:
+    client = await connect()
+    assert split(await client.ask("POST", "/part/door%3Aunix/kill"))[1] == b"door:unix"
+    for target in ("/part//kill", "/part/a/b/kill"):
+        assert b" 404 " in await client.ask("POST", target)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([], 401),
+        (["authorization: Bearer wrong"], 401),
+        (["authorization: Bearer right"], 200),
+        (["x-api-key: right"], 200),
+        (["x-api-key: wrong", "authorization: Bearer right"], 401),
+    ],
+)
+async def test_a_door_with_a_token_asks_for_it(
+    autojump_clock: MockClock, connect: Open, headers: list[str], status: int
+) -> None:
+    client = await connect(Access("right"))
+    answer = await client.ask("GET", "/hello", *headers)
+    assert b" %d " % status in answer.splitlines()[0]
+    assert b"right" not in answer
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost", 200), ("LOCALHOST:80", 200), ("[::1]:9", 200), ("evil.example", 403), ("", 403)],
+)
+async def test_only_known_hosts_are_served(
+    autojump_clock: MockClock, connect: Open, host: str, status: int
+) -> None:
+    client = await connect(Access(None, frozenset({"localhost", "[::1]"})))
+    answer = await client.send(f"GET /hello HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+    assert b" %d " % status in answer.splitlines()[0]
+
+
+async def test_a_malformed_request_is_answered_and_the_connection_closed(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    head, _ = split(await client.send(b"nonsense\r\n\r\n"))
+    assert b" 400 " in head.splitlines()[0]
+    assert b"connection: close" in head
+    await trio.sleep(3)
+    assert client.ended.is_set()
+
+
+async def test_a_stream_ends_with_its_last_chunk_and_the_connection_stays(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    head, body = split(await client.ask("GET", "/stream"))
+    assert b"transfer-encoding: chunked" in head
+    assert b"x-standby-provider: p" in head
+    assert b"x-standby-attempts: 1" in head
+    assert body.endswith(b"0\r\n\r\n")
+    assert not client.ended.is_set()
+    assert b'{"hello":1}' in await client.ask("GET", "/hello")
+
+
+@pytest.mark.parametrize("keep", [[], ["connection: keep-alive"]])
+async def test_to_http_1_0_a_stream_is_plain_and_ends_with_the_connection(
+    autojump_clock: MockClock, connect: Open, keep: list[str]
+) -> None:
+    client = await connect()
+    head, body = split(await client.ask("GET", "/stream", *keep, version="1.0"))
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    assert body == b"data: 1\n\ndata: 2\n\ndata: [DONE]\n\n"
+    assert client.ended.is_set()
+
+
+@pytest.mark.parametrize("path", ["/breaks", "/defect"])
+async def test_a_broken_stream_never_ends_cleanly(
+    autojump_clock: MockClock, connect: Open, path: str
+) -> None:
+    client = await connect()
+    raw = await client.ask("GET", path)
+    assert client.ended.is_set()
+    assert b"data: 1" in raw
+    assert not raw.endswith(b"0\r\n\r\n")
+    assert raw.count(b"HTTP/1.1") == 1
+    if path == "/breaks":
+        assert b"it broke" in raw
+
+
+async def test_a_defect_of_ours_is_a_500_and_still_a_crash(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    head, body = split(await client.ask("GET", "/broken"))
+    assert b" 500 " in head.splitlines()[0]
+    assert b"connection: close" in head
+    assert b"defect" not in body
+    assert isinstance(client.crash, RuntimeError)
+
+
+async def test_a_client_that_leaves_ends_what_is_done_for_it(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    await client.stream.send_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+    await wait_all_tasks_blocked()
+    await client.stream.aclose()
+    await wait_all_tasks_blocked()
+    assert client.ended.is_set()
+
+
+async def test_when_the_door_closes_an_idle_connection_goes_at_once(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    await client.ask("GET", "/hello")
+    client.session.close_when_idle()
+    await wait_all_tasks_blocked()
+    assert client.ended.is_set()
+
+
+async def test_when_the_door_closes_an_answer_under_way_is_the_last(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    await client.stream.send_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+    await wait_all_tasks_blocked()
+    client.session.close_when_idle()
+    await trio.sleep(6)
+    assert OK in await client.rest()
+    assert client.ended.is_set()
+
+
+async def test_when_the_door_closes_a_request_on_its_way_in_is_still_answered(
+    autojump_clock: MockClock,
+    connect: Open,
+) -> None:
+    client = await connect()
+    await client.stream.send_all(b"GET /hello HTTP/1.1\r\n")
+    await wait_all_tasks_blocked()
+    client.session.close_when_idle()
+    head, body = split(await client.send(b"host: x\r\n\r\n"))
+    assert b"connection: close" in head
+    assert body == b'{"hello":1}'
+    assert client.ended.is_set()
+
+
+def request(*headers: tuple[bytes, bytes]) -> Request:
+    return Request("POST", "/", list(headers), b"", keep_alive=True, http_version="1.1")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ([], float("inf")),
+        ([(b"x-stainless-timeout", b"30")], 30),
+        ([(b"x-stainless-timeout", b"30"), (b"x-request-timeout", b"2.5")], 2.5),
+        ([(b"x-stainless-read-timeout", b"NOT_GIVEN")], float("inf")),
+        ([(b"x-request-timeout", b"nan")], float("inf")),
+        ([(b"x-request-timeout", b"-1")], float("inf")),
+        ([(b"x-request-timeout", b"0")], float("inf")),
+        ([(b"x-request-timeout", b"")], float("inf")),
+    ],
+)
+def test_the_clients_own_patience_is_read(
+    headers: list[tuple[bytes, bytes]], seconds: float
+) -> None:
+    assert client_timeout(request(*headers)) == seconds
+
+
+async def test_an_answer_shows_nothing_of_the_upstreams_connection(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    head = ResponseHead(
+        200,
+        [
+            (b"connection", b"close"),
+            (b"transfer-encoding", b"chunked"),
+            (b"set-cookie", b"a=b"),
+            (b"content-length", b"999"),
+            (b"request-id", b"theirs"),
+            (b"x-standby-provider", b"forged"),
+            (b"x-ratelimit-left", b"7"),
+        ],
+        keep_alive=False,
+    )
+    session = client.session
+    session.request_id = "req_x"
+    answer = session.answer(request(), ANTHROPIC)
+    answer.complete(head, b"{}", "p", 2)
+    raw = (await client.rest()).lower()
+    assert raw.count(b"content-length") == 1
+    for absent in (b"set-cookie", b"transfer-encoding", b"forged", b"connection: close"):
+        assert absent not in raw
+    assert b"x-ratelimit-left: 7" in raw
+    assert b"x-standby-upstream-request-id: theirs" in raw
+    assert b"\r\nrequest-id: req_x" in raw
+    assert not answer.ends_connection

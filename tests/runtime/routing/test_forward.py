@@ -1,0 +1,229 @@
+"""Rounds, budgets, patience and deadlines of one request."""
+
+import json
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from providers.failures import Failure
+from runtime.routing.forward import GaveUp
+from runtime.routing.retry import RetryBudget, RetryPolicy
+from tests.providers import scripted
+from tests.providers.scripted import Call, failing, plain, says
+from tests.runtime.routing.rig import Asker, one, rig, two
+
+STEADY = RetryPolicy(max_attempts=3, base_delay_ms=1000, jitter=False)
+
+
+async def gave_up(running: object, *order: str, **wishes: object) -> GaveUp:
+    with pytest.raises(GaveUp) as caught:
+        await running.ask(*order, **wishes)  # type: ignore[attr-defined]  # a rig
+    return caught.value
+
+
+async def test_further_rounds_wait_longer_each_time_and_end(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    times: list[float] = []
+
+    async def fail(call: Call) -> None:
+        times.append(trio.current_time())
+        await call.send(failing(503))
+
+    async with one(tmp_path, fail, retry=STEADY) as running:
+        running.policy = STEADY
+        ended = await gave_up(running, attempts=10)
+        assert [round(b - a, 3) for a, b in pairwise(times)] == [1.0, 2.0]
+        assert (ended.attempts, ended.last.kind) == (3, "server_error")
+
+
+async def test_the_groups_attempts_bound_all_rounds(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with two(tmp_path, says(failing(500)), says(failing(500))) as running:
+        ended = await gave_up(running, "a", "b", attempts=3)
+        assert ended.attempts == 3
+        assert running.kinds() == ["a server_error", "b server_error", "a server_error"]
+
+
+async def test_retry_after_is_obeyed_when_nobody_else_can_be_asked(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(
+        tmp_path, says(failing(429, b"retry-after: 7\r\n")), scripted.answers
+    ) as running:
+        before = trio.current_time()
+        asker = await running.ask()
+        assert asker.attempts == 2
+        assert 7 <= trio.current_time() - before < 8.5
+
+
+async def test_a_retry_after_beyond_the_deadline_is_told_at_once(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, says(failing(429, b"retry-after: 30\r\n"))) as running:
+        ended = await gave_up(running, patience=20)
+        assert trio.current_time() < 1
+        assert ended.retry_after == pytest.approx(30, abs=0.1)
+        ended = await gave_up(running, patience=20)
+        assert ended.attempts == 0  # the gate is closed: the upstream is left alone
+        assert len(running.servers[0].calls) == 1
+
+
+async def test_a_wait_of_more_than_a_minute_is_never_made(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, says(failing(429, b"retry-after: 61\r\n"))) as running:
+        await gave_up(running, patience=600)
+        assert trio.current_time() < 1
+
+
+async def test_without_budget_there_is_one_attempt(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with two(tmp_path, says(failing(500)), scripted.answers) as running:
+        running.budget = RetryBudget(0.0, 0.0)
+        ended = await gave_up(running, "a", "b")
+        assert ended.attempts == 1
+
+
+async def test_a_provider_that_died_costs_no_budget(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with two(tmp_path, scripted.silent, scripted.answers) as running:
+        running.budget = RetryBudget(0.0, 0.0)
+        asker = Asker()
+        async with trio.open_nursery() as nursery:
+
+            async def kill() -> None:
+                await wait_all_tasks_blocked()
+                running.system.kill("provider:a")
+
+            nursery.start_soon(kill)
+            await running.ask("a", "b", attempts=1, asker=asker)
+        assert asker.served == "b"
+
+
+async def test_an_upstreams_refusal_of_the_request_ends_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with two(tmp_path, says(failing(400)), scripted.answers) as running:
+        ended = await gave_up(running, "a", "b")
+        assert (ended.attempts, ended.last.kind, ended.last.provider) == (1, "client_error", "a")
+        assert running.finished[0].status == 400
+        assert json.loads(ended.last.upstream_body or b"")["error"]["message"] == "no"
+
+
+@pytest.mark.parametrize("patience", [0.0, -1.0])
+async def test_a_request_whose_time_is_up_before_it_was_asked_is_a_timeout(
+    tmp_path: Path, autojump_clock: MockClock, patience: float
+) -> None:
+    async with one(tmp_path) as running:
+        ended = await gave_up(running, patience=patience)
+        assert ended.last.kind == "timeout"
+        assert running.finished[0].status == 504
+
+
+async def test_a_request_without_any_candidate_is_given_up_in_words(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with rig({}) as running:
+        ended = await gave_up(running)
+        assert ended.last.kind == "not_configured"
+        assert "no provider" in ended.explanation()
+
+
+async def test_the_deadline_ends_a_silent_attempt(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, scripted.silent) as running:
+        await gave_up(running, patience=5)
+        assert 5 <= trio.current_time() < 6
+        assert running.facts()["in_flight"] == 0
+
+
+async def test_patience_with_a_task_that_does_not_come_back_ends(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path) as running:
+        await running.system.supervisor("providers").terminate_child("provider:a")
+        ended = await gave_up(running, patience=600)
+        assert ended.last.kind == "provider_down"
+        assert 9 < trio.current_time() < 11
+        assert ended.attempts == 0
+
+
+async def test_a_task_that_comes_back_in_time_answers(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path) as running:
+        providers = running.system.supervisor("providers")
+        await providers.terminate_child("provider:a")
+        asker = Asker()
+        async with trio.open_nursery() as nursery:
+
+            async def bring_back() -> None:
+                await trio.sleep(4)
+                await providers.restart_child("provider:a")
+
+            nursery.start_soon(bring_back)
+            await running.ask(asker=asker)
+        assert (asker.ended, asker.attempts) == ("complete", 1)
+
+
+async def test_a_defect_of_ours_is_counted_as_one_and_gives_everything_back(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    class Broken(Asker):
+        def complete(self, *args: object) -> None:
+            raise RuntimeError("a defect")
+
+    async with one(tmp_path) as running:
+        with pytest.raises(RuntimeError):
+            await running.ask(asker=Broken())
+        assert (running.finished[0].status, running.finished[0].cancelled) == (500, False)
+        assert running.facts()["in_flight"] == 0
+
+
+async def test_hundreds_at_once_are_each_answered_once_while_their_provider_dies_again_and_again(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def unhurried(call: Call) -> None:
+        await trio.sleep(0.05)
+        await call.send(plain())
+
+    askers = [Asker() for _ in range(200)]
+    async with two(tmp_path, unhurried, unhurried, max_connections=50) as running:
+        running.budget = RetryBudget(1.0, 100.0)
+
+        async def kill() -> None:
+            for number in range(8):
+                await trio.sleep(0.03)
+                running.system.kill(f"provider:{'ab'[number % 2]}")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kill)
+            for asker in askers:
+                nursery.start_soon(partial(running.ask, "a", "b", asker=asker))
+        assert {asker.ended for asker in askers} == {"complete"}
+        assert len(running.finished) == 200
+        for name in "ab":
+            assert running.facts(name)["in_flight"] == running.facts(name)["queued"] == 0
+
+
+def test_what_is_told_is_the_last_exchange_and_the_soonest_time() -> None:
+    told = GaveUp(
+        [
+            Failure("rate_limited", "a", "later", retry_after=9),
+            Failure("circuit_open", "b", "open", retry_after=3),
+            Failure("server_error", "c", "broke", status=500),
+        ],
+        1,
+    )
+    assert told.last.provider == "c"
+    assert told.retry_after == 3
+    assert told.explanation() == "no provider could answer: a: later; b: open; c: broke"

@@ -1,0 +1,91 @@
+"""From a model's name to its candidates."""
+
+import pytest
+
+from runtime.routing.plan import Candidate, Group, Plan, make_plan
+from runtime.routing.resolve import Member, Resolver, Target, UnroutableError
+from supervision import Table
+from tests.providers.scripted import provider
+
+GROUP = Group(
+    name="chat", members=(Candidate("o", "o-1"), Candidate("c", "c-1"), Candidate("bare", "x"))
+)
+
+
+def resolver() -> Resolver:
+    plans: Table[str, Plan] = Table()
+    plans.rows["chat"] = make_plan(GROUP, lambda _provider, _now: True)
+    claude = provider("c", kind="anthropic", models=("claude-*",))
+    return Resolver(
+        aliases={
+            "fast": Target(group="chat"),
+            "mine": Target(provider="o", model="o-2"),
+            "off": Target(provider="disabled", model="m"),
+            "off-group": Target(group="disabled-group"),
+        },
+        groups={"chat": GROUP},
+        members={
+            "o": Member(interface=provider("o", models=("o-1", "o-2")), dialect="openai"),
+            "o2": Member(interface=provider("o2", models=("o-?",)), dialect="openai"),
+            "c": Member(interface=claude, dialect="anthropic"),
+            "bare": Member(interface=None, dialect="openai", missing="api_key is empty"),
+        },
+        plans=plans,
+        attempts=4,
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "dialect", "group", "order"),
+    [
+        ("fast", "openai", "chat", [("o", "o-1")]),
+        ("chat", "anthropic", "chat", [("c", "c-1")]),
+        ("mine", "openai", None, [("o", "o-2")]),
+        ("o-1", "openai", None, [("o", "o-1"), ("o2", "o-1")]),
+        ("o-9", "openai", None, [("o2", "o-9")]),
+        ("claude-x", "anthropic", None, [("c", "claude-x")]),
+        ("o/any/thing", "openai", None, [("o", "any/thing")]),
+    ],
+)
+def test_names_lead_to_candidates(
+    model: str, dialect: str, group: str | None, order: list[tuple[str, str]]
+) -> None:
+    made = resolver()
+    for _ in range(2):
+        route = made.resolve(model, dialect)
+        assert route.group == group
+        assert [(each.provider, each.model) for each in route.order(0.0)] == order
+
+
+@pytest.mark.parametrize(
+    ("model", "dialect", "status", "words"),
+    [
+        ("o-1", "anthropic", 400, "openai API only"),
+        ("claude-x", "openai", 400, "anthropic API only"),
+        ("bare/x", "openai", 503, "api_key is empty"),
+        ("claud", "openai", 404, "GET /v1/models"),
+        ("fats", "openai", 404, "did you mean 'fast'"),
+        ("nobody/x", "openai", 404, "unknown model"),
+        ("o/", "openai", 404, "unknown model"),
+        ("off", "openai", 503, "disabled"),
+        ("off-group", "openai", 503, "disabled"),
+    ],
+)
+def test_names_that_lead_nowhere_say_why(model: str, dialect: str, status: int, words: str) -> None:
+    with pytest.raises(UnroutableError) as caught:
+        resolver().resolve(model, dialect)
+    assert caught.value.status == status
+    assert words in str(caught.value)
+
+
+def test_a_name_as_long_as_a_body_is_not_repeated() -> None:
+    with pytest.raises(UnroutableError) as caught:
+        resolver().resolve("x" * 1_000_000, "openai")
+    assert len(str(caught.value)) < 500
+
+
+def test_every_name_but_no_pattern_is_listed() -> None:
+    names = resolver().names()
+    assert names["fast"] == names["chat"] == "standby"
+    assert names["o-1"] == "o"
+    assert not any("*" in name or "?" in name for name in names)
