@@ -79,7 +79,7 @@ async def test_a_waiter_is_told_when_its_time_is_up_also_after_a_long_calm(
     async with one(tmp_path, max_connections=1, idle_timeout=3600.0) as running:
         lent = await acquire(running)
         release(running, lent)  # a look at idle connections is now due in a quarter of an hour
-        await wait_all_tasks_blocked()
+        await trio.sleep(1)
         assert await acquire(running) is lent
         before = trio.current_time()
         with pytest.raises(Failure) as caught:
