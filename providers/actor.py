@@ -40,10 +40,13 @@ class Acquire(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         deadline: When the asker gives up waiting, on the clock of ``trio.current_time``.
         fresh: Whether it must be a new one, because a kept one has just proved stale.
+        request: What to send on it at once; the asker gets the connection when the answer has
+            begun, or failed to. None lends it as it is.
     """
 
     deadline: float
     fresh: bool = False
+    request: bytes | None = None
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -106,7 +109,8 @@ class ProviderActor(Actor):
         if not message.fresh:
             connection = self._take_idle()
             if connection is not None:
-                return connection
+                self._lend(connection, caller)
+                return NO_REPLY
         # Those for whom a connection may be opened do not queue: they wait for that one only.
         room = self._settings.max_connections - len(self._busy)
         if len(self._waiting) >= room + self._settings.queue_limit:
@@ -168,9 +172,24 @@ class ProviderActor(Actor):
         while self._idle:
             connection, _ = self._idle.pop()
             if not connection.closed:
-                self._busy.add(connection)
                 return connection
         return None
+
+    def _lend(self, connection: ClientConnection, caller: PendingCall) -> None:
+        """Let an asker have a connection, its request already on the way where it gave one."""
+        self._busy.add(connection)
+        message: Acquire = caller.message
+        if message.request is None:
+            caller.reply(connection)
+        else:
+            caller.on_withdrawn(partial(self._abandon, connection))
+            connection.begin(message.request, partial(caller.reply, connection), message.deadline)
+
+    def _abandon(self, connection: ClientConnection) -> None:
+        """An asker left before its answer began: the upstream need not go on."""
+        connection.close()
+        self._busy.discard(connection)
+        self._open_where_needed()
 
     def _next_waiter(self) -> PendingCall | None:
         for waiter in self._waiting:
@@ -182,14 +201,12 @@ class ProviderActor(Actor):
     def _hand_on(self, connection: ClientConnection) -> None:
         """Give an open connection to the first who waits, or keep it."""
         waiter = self._next_waiter()
-        if waiter is None:
-            self._idle.append((connection, trio.current_time()))
-            self._sweep_later()
+        if waiter is not None:
+            self._lend(connection, waiter)
             return
-        self._busy.add(connection)
-        if not waiter.reply(connection):
-            self._busy.discard(connection)
-            self._hand_on(connection)
+        self._idle.append((connection, trio.current_time()))
+        if self._sweep_at == math.inf:
+            self._sweep_later()
 
     def _open_where_needed(self) -> None:
         """Start as many connection attempts as there are askers without one, within the limit."""

@@ -46,6 +46,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     number: int
     request_id: str
 
+    @property
+    def ended(self) -> float:
+        """When it was over, on the clock of ``trio.current_time``."""
+        return self.started + self.duration
+
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request of an asker, over.

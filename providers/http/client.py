@@ -39,6 +39,7 @@ class ClientConnection(Stream):
     __slots__ = (
         "_exchanges",
         "_failure",
+        "_on_answer",
         "_paused",
         "_reader",
         "_seen",
@@ -56,6 +57,7 @@ class ClientConnection(Stream):
         self._seen = True
         self._whole = False
         self.on_idle_close: Callable[[], None] | None = None
+        self._on_answer: Callable[[], object] | None = None
         super().__init__(poller, sock)
 
     @property
@@ -102,6 +104,22 @@ class ClientConnection(Stream):
             self._send_all(data)
         except OSError as error:
             self._stop_sending(error)
+
+    def begin(self, request: bytes, on_answer: Callable[[], object], deadline: float) -> None:
+        """Send a request on somebody's behalf and have a function called once there is news of it.
+
+        News is the answer's head, the loss of the connection, or the deadline; which one, the
+        reading tells: whoever it is goes on with `read_head`.
+
+        Args:
+            request: Head and body.
+            on_answer: Called once, by the poller; must not raise.
+            deadline: When to call it at the latest.
+        """
+        self._on_answer = on_answer
+        self.send(request)
+        if self._on_answer is not None:
+            self._poller.wheel.arm(self, deadline)
 
     async def drain(self, deadline: float) -> None:
         """Wait until everything is sent, or the upstream has begun to answer.
@@ -200,6 +218,21 @@ class ClientConnection(Stream):
             self._shut(ConnectionLost("the connection to the upstream was closed", reason))
 
     # Called by the poller
+
+    def _wake(self) -> None:
+        on_answer = self._on_answer
+        if on_answer is None:
+            super()._wake()
+        else:
+            self._on_answer = None
+            on_answer()
+
+    def on_deadline(self) -> None:
+        """The deadline of what is waited for has passed."""
+        if self._on_answer is None:
+            super().on_deadline()
+        else:
+            self._wake()
 
     def on_events(self, events: int) -> None:
         """The socket is ready."""

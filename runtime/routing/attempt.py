@@ -114,6 +114,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         actor: The provider's actor, which lends the connection.
         model: The model to ask for; None keeps the asker's.
         number: The number of the attempt, from 1.
+        started: When the attempt began.
         answer: Where the answer goes.
         on_first_token: Called when a streamed answer has proved good; None for nobody.
     """
@@ -123,6 +124,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     actor: Ref
     model: str | None
     number: int
+    started: float
     answer: Answer
     on_first_token: Callable[[], object] | None = None
 
@@ -138,23 +140,22 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
         Failure: When the exchange failed and nothing has reached the asker.
         AskerGone: When the asker left; says nothing about the provider.
     """
-    now = trio.current_time()
     settings = task.provider.settings
     stream = task.job.request.stream
     patience = settings.first_token_timeout if stream else settings.answer_timeout
-    deadline = min(task.job.deadline, now + patience)
+    deadline = min(task.job.deadline, task.started + patience)
     payload = task.provider.transform_request(task.job.request, task.model)
-    connection = await _acquire(task, deadline, fresh=False)
+    connection = await _begin(task, payload, deadline, fresh=False)
     try:
         try:
-            head = await _ask(connection, payload, deadline)
+            head = await connection.read_head(deadline)
         except ConnectionLost as lost:
             if not connection.reused or connection.response_started or _provider_ended(lost):
                 raise
             # The upstream had closed a kept connection: it never saw this request.
             _give_back(task.actor, connection)
-            connection = await _acquire(task, deadline, fresh=True)
-            head = await _ask(connection, payload, deadline)
+            connection = await _begin(task, payload, deadline, fresh=True)
+            head = await connection.read_head(deadline)
         result.status = head.status
         if not 200 <= head.status < 300:
             raise task.provider.handle_error(head, await _error_body(connection, deadline))
@@ -164,7 +165,7 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
             await _relay_plain(task, connection, head, deadline, result)
     except DeadlineExceeded:
         kind: FailureKind = "first_token_timeout" if stream else "timeout"
-        waited = f"no {'token' if stream else 'answer'} within {deadline - now:g} s"
+        waited = f"no {'token' if stream else 'answer'} within {deadline - task.started:g} s"
         raise Failure(kind, task.provider.name, waited) from None
     except ConnectionLost as lost:
         raise _lost(task, lost) from lost
@@ -176,10 +177,13 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
         _give_back(task.actor, connection)
 
 
-async def _acquire(task: Exchange, deadline: float, *, fresh: bool) -> ClientConnection:
-    """Borrow a connection from the provider's actor."""
+async def _begin(
+    task: Exchange, payload: bytes, deadline: float, *, fresh: bool
+) -> ClientConnection:
+    """Have the provider's actor send the request; return its connection once there is an answer."""
     try:
-        pending = task.actor.send_request(Acquire(deadline, fresh), deadline=deadline)
+        acquire = Acquire(deadline, fresh, payload)
+        pending = task.actor.send_request(acquire, deadline=deadline)
         connection = await pending.wait()
     except (ActorDown, NoProcess) as down:
         ended = "its task ended and is being restarted"
@@ -197,12 +201,6 @@ def _give_back(actor: Ref, connection: ClientConnection) -> None:
     if not connection.reusable or not actor.cast(Release(connection)):
         connection.close()
         actor.cast(Release(connection))
-
-
-async def _ask(connection: ClientConnection, payload: bytes, deadline: float) -> ResponseHead:
-    connection.send(payload)
-    await connection.drain(deadline)
-    return await connection.read_head(deadline)
 
 
 async def _error_body(connection: ClientConnection, deadline: float) -> bytes:

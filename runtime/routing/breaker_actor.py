@@ -43,6 +43,11 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     verdict: Literal["ok"] | BreakerVerdict
     started: float
 
+    @property
+    def ended(self) -> float:
+        """When it was told of: now."""
+        return trio.current_time()
+
 
 class Steer(msgspec.Struct, frozen=True):
     """Called: bring the breaker into a state by hand. The reply is its ``CircuitStatus``."""
@@ -121,7 +126,7 @@ class Breaker(Actor):
         circuit = view.circuit
         account = view.account
         if verdict == "ok":
-            now = trio.current_time()
+            now = message.ended
             fine = circuit.passing and account.passing
             circuit.record(failed=False, started=message.started, now=now)
             if fine:

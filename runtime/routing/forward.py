@@ -206,6 +206,7 @@ class _Run:
         "_answer",
         "_charged",
         "_down_since",
+        "_ended",
         "_failures",
         "_forwarder",
         "_job",
@@ -226,6 +227,7 @@ class _Run:
         self._tries: dict[str, int] = {}
         self._charged = 0
         self._down_since: float | None = None
+        self._ended = 0.0
         self.attempts = 0
         self.served_by: str | None = None
         self.result: ExchangeResult | None = None
@@ -355,6 +357,7 @@ class _Run:
                     actor=upstream.actor,
                     model=candidate.model,
                     number=self.attempts,
+                    started=started,
                     answer=self._answer,
                     on_first_token=proved,
                 ),
@@ -373,7 +376,7 @@ class _Run:
             self.status = result.status or 200
             return None
         finally:
-            now = trio.current_time()
+            now = self._ended = trio.current_time()
             first = result.first_token
             if result.delivered and kind == "cancelled":
                 # The asker had all of it and left while the upstream's message was being ended.
@@ -417,7 +420,7 @@ class _Run:
                 status=self.status,
                 ok=served and result is not None and result.broken is None,
                 cancelled=self.status == 499,
-                duration=trio.current_time() - job.started,
+                duration=(self._ended if served else trio.current_time()) - job.started,
                 first_token=None if first is None else first - job.started,
                 usage=result.usage if served and result is not None else None,
                 stream=job.request.stream,

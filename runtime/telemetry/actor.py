@@ -79,25 +79,28 @@ class Telemetry(Actor):
 
     async def handle_cast(self, message: Attempt | Finished | CircuitChanged) -> None:
         """Count one event."""
-        now = trio.current_time()
         kind = type(message)
         if kind is Attempt:
             assert isinstance(message, Attempt)
+            now = message.ended
             self._aggregate.attempt(message, now)
             if self._handlers.wanted(ATTEMPT_STOP):
                 self._handlers.execute(ATTEMPT_STOP, _times(message), {"attempt": message})
         elif kind is Finished:
             assert isinstance(message, Finished)
+            now = trio.current_time()
             self._aggregate.finished(message, now)
             if self._handlers.wanted(REQUEST_STOP):
                 measurements = {**_times(message), "attempts": message.attempts}
                 self._handlers.execute(REQUEST_STOP, measurements, {"finished": message})
         elif kind is CircuitChanged:
             assert isinstance(message, CircuitChanged)
+            now = trio.current_time()
             self._aggregate.circuit(message)
             self._handlers.execute(CIRCUIT_CHANGE, {}, {"change": message})
         else:
             await super().handle_cast(message)
+            return
         # An attempt is followed by the end of its request: a picture between them shows half of it.
         if kind is not Attempt and now >= self._published + _REFRESH:
             self._publish(now)
