@@ -269,7 +269,7 @@ class ProviderActor(Actor):
         for waiter in [waiter for waiter in self._waiting if waiter.message.deadline <= now]:
             del self._waiting[waiter]
             waiter.fail(
-                Failure("timeout", self._provider.name, "no connection became free in time")
+                Failure("queue_full", self._provider.name, "no connection became free in time")
             )
         oldest = now - self._settings.idle_timeout
         while self._idle and (self._idle[0][1] <= oldest or self._idle[0][0].closed):

@@ -21,6 +21,7 @@ FailureKind = Literal[
     "queue_full",
     "provider_down",
     "circuit_open",
+    "deadline",
     "not_configured",
 ]
 """The kinds of failure.
@@ -28,7 +29,7 @@ FailureKind = Literal[
 - ``connect``: no connection to the upstream: refused, unreachable, unknown host, or too slow.
 - ``tls``: the TLS handshake failed, a certificate that does not hold included.
 - ``reset``: the upstream hung up before its answer was complete and before a token came.
-- ``timeout``: no whole plain answer in time, or no connection became free in time.
+- ``timeout``: no whole plain answer in time.
 - ``first_token_timeout``: a streamed answer whose first token did not come in time.
 - ``stall``: a stream that fell silent for too long.
 - ``server_error``: a status of 500 or more.
@@ -38,8 +39,10 @@ FailureKind = Literal[
 - ``client_error``: the upstream refuses this request for what it says: 400, 404, 413, 422 ...
 - ``content_filter``: a filter of the provider refuses the request or cut off the answer.
 - ``broken_stream``: a stream that broke, or ended without its finish marker, after tokens came.
-- ``queue_full``: too many requests already wait for this provider here.
+- ``queue_full``: too many requests already wait for this provider here, or no connection became
+  free in time.
 - ``provider_down``: the provider's own task ended, or is not running.
+- ``deadline``: the asker's own time was up before the provider had had a fair chance.
 - ``circuit_open``: the provider's breaker lets nothing pass; it was not asked.
 - ``not_configured``: the provider lacks something it needs, a key for instance.
 """

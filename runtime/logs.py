@@ -34,7 +34,9 @@ class _Human(logging.Formatter):
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
         if self._journal:
-            return f"<{_PRIORITIES.get(record.levelno, 6)}>{text}"
+            # Each line by itself: the journal takes a line without a priority for one of its own.
+            priority = f"<{_PRIORITIES.get(record.levelno, 6)}>"
+            return priority + text.replace("\n", f"\n{priority}")
         clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         return f"{clock} {record.levelname.lower():<8} {text}"
 

@@ -53,6 +53,8 @@ class Target:
         Raises:
             ValueError: The address is none of these; the text says what is wrong.
         """
+        if any(sign.isspace() or not sign.isprintable() for sign in url):
+            raise ValueError("an address must not have blanks or control characters")
         try:
             parts = urlsplit(url)
             port = parts.port

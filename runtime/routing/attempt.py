@@ -33,6 +33,10 @@ _HELD_LIMIT = 256 * 1024
 _ERROR_LIMIT = 1024 * 1024
 """Bytes read of an upstream's error answer."""
 
+_STALE_WITHIN = 1.0
+"""Seconds within which a kept connection shows that it had been closed; an upstream that hangs up
+later may have worked on the request, which is then not sent to it again unasked."""
+
 _FAREWELL = 0.1
 """Seconds to wait for the end of an upstream's message once its finish marker has been relayed."""
 
@@ -150,7 +154,13 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
         try:
             head = await connection.read_head(deadline)
         except ConnectionLost as lost:
-            if not connection.reused or connection.response_started or _provider_ended(lost):
+            late = trio.current_time() > task.started + _STALE_WITHIN
+            if (
+                not connection.reused
+                or connection.response_started
+                or _provider_ended(lost)
+                or late
+            ):
                 raise
             # The upstream had closed a kept connection: it never saw this request.
             _give_back(task.actor, connection)
@@ -165,6 +175,9 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
             await _relay_plain(task, connection, head, deadline, result)
     except DeadlineExceeded:
         kind: FailureKind = "first_token_timeout" if stream else "timeout"
+        fair = min(patience, settings.first_token_timeout)
+        if task.started + fair > task.job.deadline:
+            kind = "deadline"  # an asker in a hurry says nothing about the provider
         waited = f"no {'token' if stream else 'answer'} within {deadline - task.started:g} s"
         raise Failure(kind, task.provider.name, waited) from None
     except ConnectionLost as lost:
@@ -189,7 +202,7 @@ async def _begin(
         ended = "its task ended and is being restarted"
         raise Failure("provider_down", task.provider.name, ended) from down
     except CallTimeout as late:
-        raise Failure("timeout", task.provider.name, str(late)) from late
+        raise Failure("queue_full", task.provider.name, str(late)) from late
     except MailboxFull as full:
         raise Failure("queue_full", task.provider.name, str(full)) from full
     assert isinstance(connection, ClientConnection)
@@ -301,7 +314,7 @@ async def _relay_events(task: Exchange, connection: ClientConnection, reader: St
             events = reader.feed(piece) if piece else reader.end()
         except DeadlineExceeded:
             if trio.current_time() >= end:
-                raise Failure("timeout", name, "the request's time is up") from None
+                raise Failure("deadline", name, "the request's time is up") from None
             raise Failure("stall", name, f"the stream was silent for {stall:g} s") from None
         except ConnectionLost as lost:
             raise _lost(task, lost) from lost

@@ -286,22 +286,28 @@ class _Run:
         now = trio.current_time()
         if not failures:
             raise self._give_up()
-        if all(failure.kind == "provider_down" for failure in failures):
+        others = [failure for failure in failures if failure.kind != "provider_down"]
+        pauses = [failure.retry_after for failure in others if failure.retry_after is not None]
+        if len(pauses) < len(others):
+            # Nobody who may be asked soon is kept waiting for one that asked for patience.
+            self._down_since = None
+            delay = self._forwarder.policy.delay(rounds)
+        elif len(others) < len(failures) and self._still_patient(now):
             # Their own supervisor is bringing them back; no upstream is any the worse for it.
             delay = min(_FIRST_LOOK * rounds, _LONGEST_LOOK)
-            if self._down_since is None:
-                self._down_since = now
-            elif now + delay > self._down_since + _RESTART_PATIENCE:
-                raise self._give_up()
+        elif pauses:
+            delay = self._forwarder.policy.delay(rounds, min(pauses))
         else:
-            self._down_since = None
-            # Nobody who may be asked at once is kept waiting for one that asked for patience.
-            pauses = [f.retry_after for f in failures if f.retry_after is not None]
-            patient = min(pauses) if len(pauses) == len(failures) else None
-            delay = self._forwarder.policy.delay(rounds, patient)
+            raise self._give_up()
         if self._exhausted() or delay > _LONGEST_PAUSE or now + delay >= self._job.deadline:
             raise self._give_up()
         await trio.sleep(delay)
+
+    def _still_patient(self, now: float) -> bool:
+        """Tell whether to go on looking for providers whose tasks are being restarted."""
+        if self._down_since is None:
+            self._down_since = now
+        return now < self._down_since + _RESTART_PATIENCE
 
     async def _try(self, candidate: Candidate) -> Failure | None:
         """Try one candidate; return what went wrong, or None when the asker has its answer."""

@@ -75,6 +75,7 @@ VERDICTS: Final[Mapping[FailureKind, Verdict]] = MappingProxyType(
         "queue_full": _verdict("none", 503),
         "provider_down": _verdict("none", 503, same=True),
         "circuit_open": _verdict("none", 503),
+        "deadline": _verdict("none", 504, following=False),
         "not_configured": _verdict("none", 503),
     }
 )

@@ -67,7 +67,9 @@ def test_the_journal_gets_priorities_and_no_time(
         set_up_logs("info", "auto", stream)
         logging.getLogger("standby.test").error("broken")
         stream.flush()
-        assert (tmp_path / "log").read_text() == "<3>broken\n"
+        logging.getLogger("standby.test").warning("one\n<0>two")
+        stream.flush()
+        assert (tmp_path / "log").read_text() == "<3>broken\n<4>one\n<4><0>two\n"
 
 
 def test_secrets_do_not_show_in_what_is_logged_of_settings() -> None:

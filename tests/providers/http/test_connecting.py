@@ -60,7 +60,17 @@ def test_a_target_is_read_from_an_address(
 
 @pytest.mark.parametrize(
     "url",
-    ["h:80", "ftp://h", "http://", "http://u:secret@h", "http://h:99999", "unix:", "http://h?a=b"],
+    [
+        "h:80",
+        "ftp://h",
+        "http://",
+        "http://u:secret@h",
+        "http://h:99999",
+        "unix:",
+        "http://h?a=b",
+        "http://u:secret@h/a b",
+        "http://h/a\r\nx: y",
+    ],
 )
 def test_what_is_no_address_is_refused_without_repeating_secrets(url: str) -> None:
     with pytest.raises(ValueError) as caught:

@@ -10,8 +10,10 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from providers.failures import Failure
+from runtime.routing.breaker import BreakerSettings
 from runtime.routing.forward import GaveUp
 from runtime.routing.retry import RetryBudget, RetryPolicy
+from runtime.routing.verdicts import status_of
 from tests.providers import scripted
 from tests.providers.scripted import Call, failing, plain, says
 from tests.runtime.routing.rig import Asker, one, rig, two
@@ -227,3 +229,44 @@ def test_what_is_told_is_the_last_exchange_and_the_soonest_time() -> None:
     assert told.last.provider == "c"
     assert told.retry_after == 3
     assert told.explanation() == "no provider could answer: a: later; b: open; c: broke"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_asker_in_a_hurry_says_nothing_about_the_provider(
+    tmp_path: Path, autojump_clock: MockClock, stream: bool
+) -> None:
+    trips_at_once = BreakerSettings(failure_threshold=1)
+    async with one(tmp_path, scripted.silent, breaker=trips_at_once) as running:
+        ended = await gave_up(running, patience=5, stream=stream)
+        assert ended.last.kind == "deadline"
+        assert status_of(ended.last) == 504
+        assert running.views["a"].circuit.passing
+        ended = await gave_up(running, patience=601, stream=stream, attempts=1)
+        assert ended.last.kind == ("first_token_timeout" if stream else "timeout")
+        assert not running.views["a"].circuit.passing
+
+
+async def test_a_hung_up_upstream_that_had_time_to_work_is_not_asked_again_unasked(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def works_then_hangs_up(call: Call) -> None:
+        await trio.sleep(5)
+        await call.hang_up()
+
+    async with one(tmp_path, scripted.answers, works_then_hangs_up) as running:
+        await running.ask()
+        ended = await gave_up(running, attempts=1)
+        assert ended.last.kind == "reset"
+        assert len(running.servers[0].calls) == 2
+
+
+async def test_a_provider_that_is_away_does_not_prolong_the_wait_for_one_that_asked_for_patience(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with two(
+        tmp_path, scripted.answers, says(failing(429, b"retry-after: 300\r\n"))
+    ) as running:
+        await running.system.supervisor("providers").terminate_child("provider:a")
+        ended = await gave_up(running, "a", "b", patience=500)
+        assert trio.current_time() < 15
+        assert ended.retry_after == pytest.approx(300, abs=15)
