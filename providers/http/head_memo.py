@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from providers.http.messages import Request
 
-__all__ = ["HeadMemo"]
+__all__ = ["HeadMemo", "HeadMemos"]
 
 _LENGTH = b"content-length: "
 _LONGEST_HEAD = 8 * 1024
 _MOST_DIGITS = 10
+_MOST_HEADS = 256
+"""Heads held at one time; then all are forgotten, but each connection keeps its own."""
+
 _REFUSED = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 """Headers that change how a request is read; a head with one of them is always parsed."""
 
@@ -27,36 +30,15 @@ class HeadMemo:
         request: A request that was parsed with it.
     """
 
-    __slots__ = ("_after", "_before", "_request")
+    __slots__ = ("_after", "_before", "_derived", "_headers", "_method", "_target")
 
     def __init__(self, before: bytes, after: bytes, request: Request) -> None:
         self._before = before
         self._after = after
-        self._request = request
-
-    @classmethod
-    def of(cls, data: bytes | bytearray, request: Request) -> HeadMemo | None:
-        """Return the memo of a request's head.
-
-        Args:
-            data: Bytes that begin with the request.
-            request: What was parsed from them.
-
-        Returns:
-            The memo; None for a head that must be parsed each time.
-        """
-        if not request.keep_alive or request.http_version != "1.1":
-            return None
-        names = [name for name, _ in request.headers]
-        if names.count(b"content-length") != 1 or not _REFUSED.isdisjoint(names):
-            return None
-        end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD) + 4
-        head = bytes(data[:end])
-        start = head.lower().find(b"\r\n" + _LENGTH) + 2 + len(_LENGTH)
-        stop = head.find(b"\r", start)
-        if end < 4 or start < 2 + len(_LENGTH) + 2 or not head[start:stop].isdigit():
-            return None
-        return cls(head[:start], head[stop:], request)
+        self._method = request.method
+        self._target = request.target
+        self._headers = request.headers
+        self._derived = request.derived
 
     def match(self, data: bytes | bytearray, size: int, max_body: int) -> Request | None:
         """Return the request that the first ``size`` bytes are, if they are one with this head.
@@ -81,13 +63,60 @@ class HeadMemo:
         start = end + len(after)
         if start + length != size or length > max_body:
             return None
-        known = self._request
         return Request(
-            known.method,
-            known.target,
-            known.headers,
+            self._method,
+            self._target,
+            self._headers,
             bytes(memoryview(data)[start:size]),
             keep_alive=True,
             http_version="1.1",
-            derived=known.derived,
+            derived=self._derived,
         )
+
+
+class HeadMemos:
+    """The heads that connections remember, each held once however many connections send it."""
+
+    __slots__ = ("_memos",)
+
+    def __init__(self) -> None:
+        self._memos: dict[tuple[bytes, bytes], HeadMemo] = {}
+
+    def __len__(self) -> int:
+        return len(self._memos)
+
+    def of(self, data: bytes | bytearray, request: Request) -> HeadMemo | None:
+        """Return the memo of a request's head.
+
+        Args:
+            data: Bytes that begin with the request.
+            request: What was parsed from them.
+
+        Returns:
+            The memo; None for a head that must be parsed each time.
+        """
+        parts = _split(data, request)
+        if parts is None:
+            return None
+        memo = self._memos.get(parts)
+        if memo is None:
+            if len(self._memos) >= _MOST_HEADS:
+                self._memos.clear()
+            memo = self._memos[parts] = HeadMemo(*parts, request)
+        return memo
+
+
+def _split(data: bytes | bytearray, request: Request) -> tuple[bytes, bytes] | None:
+    """Return a head's bytes before and after the digits of Content-Length."""
+    if not request.keep_alive or request.http_version != "1.1":
+        return None
+    names = [name for name, _ in request.headers]
+    if names.count(b"content-length") != 1 or not _REFUSED.isdisjoint(names):
+        return None
+    end = data.find(b"\r\n\r\n", 0, _LONGEST_HEAD) + 4
+    head = bytes(data[:end])
+    start = head.lower().find(b"\r\n" + _LENGTH) + 2 + len(_LENGTH)
+    stop = head.find(b"\r", start)
+    if end < 4 or start < 2 + len(_LENGTH) + 2 or not head[start:stop].isdigit():
+        return None
+    return head[:start], head[stop:]

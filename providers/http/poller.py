@@ -16,6 +16,7 @@ from typing import Protocol
 
 import trio
 
+from providers.http.head_memo import HeadMemos
 from providers.http.wheel import DeadlineWheel
 
 __all__ = ["RECEIVE_SIZE", "Pollable", "Poller"]
@@ -47,6 +48,7 @@ class Poller:
 
     Attributes:
         wheel: Deadlines of the connections; `wheel.run` needs a task of its own.
+        heads: Heads of requests that connections remember.
         buffer: Where everybody reads into: it is parsed before the next read, so one is enough.
         view: The same, to slice without copying.
         batches: Batches of events served so far.
@@ -66,6 +68,7 @@ class Poller:
         "closing",
         "events",
         "failures",
+        "heads",
         "view",
         "wheel",
     )
@@ -77,6 +80,7 @@ class Poller:
         self._pumping = False
         self._running = False
         self.wheel = DeadlineWheel()
+        self.heads = HeadMemos()
         self.buffer = bytearray(RECEIVE_SIZE)
         self.view = memoryview(self.buffer)
         self.closing = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import httptools
 
 from providers.http.errors import BadRequest
-from providers.http.head_memo import HeadMemo
+from providers.http.head_memo import HeadMemo, HeadMemos
 from providers.http.messages import Limits, Request
 
 __all__ = ["RequestReader"]
@@ -49,6 +49,7 @@ class RequestReader:
         "_finished",
         "_head_checked",
         "_headers",
+        "_heads",
         "_hosts",
         "_limits",
         "_memo",
@@ -64,8 +65,9 @@ class RequestReader:
         "wants_continue",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, heads: HeadMemos | None = None) -> None:
         self._limits = limits
+        self._heads = HeadMemos() if heads is None else heads
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._hosts = 0
@@ -82,12 +84,11 @@ class RequestReader:
         self.in_head = False
         self.wants_continue = False
         self.held = 0
-        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = None
 
     def feed(self, data: memoryview) -> None:
         """Parse what was read; the outcome is in the attributes, errors included."""
-        parser = self._parser
-        if parser is None or self._finished or self.failure is not None:
+        if self._finished or self.failure is not None:
             return
         self._size = len(data)
         fresh = not self.begun and not self.ready
@@ -97,6 +98,9 @@ class RequestReader:
                 self._misses = 0
                 self.ready.append(request)
                 return
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpRequestParser(self)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -112,13 +116,18 @@ class RequestReader:
         """Keep the head of the one request that a read was, unless heads change all the time."""
         if self._misses < _MOST_MISSES:
             self._misses += 1
-            self._memo = HeadMemo.of(_buffer(data), self.ready[0])
+            self._memo = self._heads.of(_buffer(data), self.ready[0])
+            if self._memo is not None:
+                # Most of its memory is the parser's, and chances are that it is not needed again.
+                self._parser = None
         else:
             self._memo = None
 
     def close(self) -> None:
         """Let go of the parser (it and this object refer to each other)."""
+        self._finished = True
         self._parser = None
+        self._memo = None
         self.ready.clear()
         self._body = b""
 

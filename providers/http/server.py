@@ -96,7 +96,7 @@ class ServerConnection(Stream):
 
     def __init__(self, poller: Poller, sock: socket.socket, limits: Limits) -> None:
         self._limits = limits
-        self._reader = RequestReader(limits)
+        self._reader = RequestReader(limits, poller.heads)
         self._answering = False
         self._phase = _IDLE
         self._eof = False
