@@ -3,9 +3,12 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import forward
+from benchmarks import forward, messaging
 
-BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {"forward": forward.main}
+BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "forward": forward.main,
+    "messaging": messaging.main,
+}
 
 
 def main() -> int:

@@ -1,0 +1,259 @@
+"""What messages, tasks and children cost: one round of measurements in this process."""
+
+import gc
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+from supervision import Actor, ChildSpec, PendingCall, Reports, System, open_system, supervisor
+from supervision import dynamic_supervisor as dynamic
+
+BATCH = 64
+CALLERS = 64
+FEW, MANY = 1_000, 10_000
+
+Costs = dict[str, float]
+"""Microseconds each, by the name of what was measured."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much of each to do in a round.
+
+    Attributes:
+        messages: casts, calls, hops and tasks.
+        restarts: crashes and kills.
+    """
+
+    messages: int
+    restarts: int
+
+
+class Echo(Actor):
+    """Answers a call with the question and ignores casts."""
+
+    async def handle_call(self, message: object, caller: PendingCall) -> object:
+        """Return the question."""
+        del caller
+        return message
+
+    async def handle_cast(self, message: object) -> None:
+        """Do nothing."""
+
+
+class Fragile(Actor):
+    """Crashes on every cast; says when it runs again."""
+
+    def __init__(self, started: list[trio.Event]) -> None:
+        self.started = started
+
+    async def init(self) -> None:
+        """Tell who waits for it."""
+        self.started[0].set()
+
+    async def handle_cast(self, message: object) -> None:
+        """Crash."""
+        raise ValueError(message)
+
+
+async def nothing() -> None:
+    """Be a task that ends at once."""
+
+
+async def timed(count: int, work: Callable[[], Awaitable[object]]) -> float:
+    """Return the microseconds that each of `count` things takes."""
+    gc.collect()
+    start = time.perf_counter()
+    await work()
+    return (time.perf_counter() - start) / count * 1e6
+
+
+async def one_round(amount: Amount) -> Costs:
+    """Measure everything once."""
+    costs = await bare(amount.messages)
+    root = supervisor(
+        "root",
+        [
+            ChildSpec("echo", Echo),
+            dynamic("many"),
+        ],
+    )
+    async with open_system(root, reports=Reports(log=False)) as system:
+        costs |= await messages(system, amount.messages)
+        costs |= await children(system, FEW)
+        costs |= await children(system, MANY)
+        gc.disable()
+        try:
+            without = await children(system, MANY)
+        finally:
+            gc.enable()
+        costs |= {f"{name}, collector off": cost for name, cost in without.items()}
+        costs |= await restarts(system, amount.restarts)
+    return costs
+
+
+async def bare(count: int) -> Costs:
+    """Measure what trio itself takes: a hop through a buffered channel, a task."""
+    costs = {}
+    for batch in (1, BATCH):
+        for drained in (False, True):
+            how = "drained by hand, " if drained else ""
+            name = f"bare channel hop, {how}{_batches(batch)}"
+            costs[name] = await _hops(count, batch, drained=drained)
+
+    async def tasks() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(count // BATCH):
+                for _ in range(BATCH):
+                    nursery.start_soon(nothing)
+                await trio.lowlevel.checkpoint()
+
+    costs["bare start_soon"] = await timed(count, tasks)
+    return costs
+
+
+async def _hops(count: int, batch: int, *, drained: bool) -> float:
+    send, receive = trio.open_memory_channel[int](math.inf)
+
+    async def consume() -> None:
+        async for _ in receive:
+            pass
+
+    async def drain() -> None:
+        while True:
+            try:
+                await receive.receive()
+                while True:
+                    receive.receive_nowait()
+            except trio.WouldBlock:
+                continue
+            except trio.EndOfChannel:
+                return
+
+    async def work() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drain if drained else consume)
+            await trio.lowlevel.checkpoint()
+            for _ in range(count // batch):
+                for number in range(batch):
+                    send.send_nowait(number)
+                await trio.lowlevel.checkpoint()
+            send.close()
+
+    return await timed(count, work)
+
+
+async def messages(system: System, count: int) -> Costs:
+    """Measure casts, calls and tasks of a supervisor."""
+    echo = system.ref("echo")
+    many = system.supervisor("many")
+    costs = {}
+    for batch in (1, BATCH):
+
+        async def casts(batch: int = batch) -> None:
+            for _ in range(count // batch):
+                for number in range(batch):
+                    echo.cast(number)
+                await trio.lowlevel.checkpoint()
+            await echo.call("done", timeout=math.inf)
+
+        costs[f"cast, {_batches(batch)}"] = await timed(count, casts)
+
+    async def calls(timeout: float) -> None:
+        for number in range(count):
+            await echo.call(number, timeout=timeout)
+
+    async def requests(times: int) -> None:
+        for number in range(times):
+            await echo.send_request(number).wait()
+
+    async def crowd() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(CALLERS):
+                nursery.start_soon(requests, count // CALLERS)
+
+    async def crowd_calls() -> None:
+        async def caller() -> None:
+            for number in range(count // CALLERS):
+                await echo.call(number, timeout=math.inf)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(CALLERS):
+                nursery.start_soon(caller)
+
+    async def tasks() -> None:
+        for _ in range(count // BATCH):
+            for _ in range(BATCH):
+                many.start_task(nothing)
+            await trio.lowlevel.checkpoint()
+        while (await many.count_children()).active:
+            await trio.lowlevel.checkpoint()
+
+    costs["call, without a timeout"] = await timed(count, lambda: calls(math.inf))
+    costs["call, timeout 5 s"] = await timed(count, lambda: calls(5.0))
+    costs["send_request and wait"] = await timed(count, lambda: requests(count))
+    costs["call, 64 callers"] = await timed(count, crowd_calls)
+    costs["send_request and wait, 64 callers"] = await timed(count, crowd)
+    costs["spawn: start_task"] = await timed(count, tasks)
+    return costs
+
+
+async def children(system: System, count: int) -> Costs:
+    """Measure the start, the picture and the end of many actors."""
+    many, root = system.supervisor("many"), system.supervisor("root")
+    specs = [ChildSpec(f"child {number}", Echo, restart="temporary") for number in range(count)]
+    costs = {}
+
+    async def start() -> None:
+        for spec in specs:
+            await many.start_child(spec)
+
+    async def stop_each() -> None:
+        for spec in specs:
+            await many.terminate_child(spec.id)
+
+    async def stop_all() -> None:
+        await root.terminate_child("many")
+
+    async def picture() -> None:
+        system.snapshot()
+
+    costs[f"start {count:,} actors"] = await timed(count, start)
+    costs[f"snapshot of {count:,} actors"] = await timed(count, picture)
+    costs[f"stop {count:,} actors one by one"] = await timed(count, stop_each)
+    await start()
+    costs[f"stop {count:,} actors at once"] = await timed(count, stop_all)
+    await root.restart_child("many")
+    return costs
+
+
+async def restarts(system: System, count: int) -> Costs:
+    """Measure the way from a crash, and from a kill, to the next incarnation."""
+    started = [trio.Event()]
+    tree = supervisor(
+        "crashes",
+        [ChildSpec("fragile", lambda: Fragile(started))],
+        max_restarts=10**9,
+        max_seconds=0.001,
+    )
+    await system.supervisor("root").start_child(tree)
+    fragile = system.ref("fragile")
+
+    async def repeat(end: Callable[[], bool]) -> None:
+        for _ in range(count):
+            started[0] = trio.Event()
+            if not end():
+                raise RuntimeError("the actor to be ended is not there")
+            await started[0].wait()
+
+    return {
+        "restart after a crash": await timed(count, lambda: repeat(lambda: fragile.cast("crash"))),
+        "restart after a kill": await timed(count, lambda: repeat(fragile.kill)),
+    }
+
+
+def _batches(batch: int) -> str:
+    return "one at a time" if batch == 1 else f"batches of {batch}"
