@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from supervision.errors import SpecError, StartFailed, SystemDown
-from supervision.process import UNKILLABLE_AFTER, Child, Process
+from supervision.process import Child, Process
 from supervision.reasons import Reason, unwrap
 from supervision.reports import Reports
 from supervision.specs import ChildSpec
@@ -103,9 +103,7 @@ async def open_system(
                         process.kill()
                     stop("shutdown")
                     process.kill_after(stop_timeout)
-                    await process.wait_finished(
-                        trio.current_time() + stop_timeout + UNKILLABLE_AFTER
-                    )
+                    await process.wait_finished()
                 system.release(child)
                 system.detach()
                 timers.cancel()

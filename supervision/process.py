@@ -20,6 +20,7 @@ from supervision.refs import DownCallback, Ref, TaskStarter
 from supervision.reports import Report
 from supervision.specs import ChildSpec
 from supervision.system import System
+from supervision.timers import Timer
 from supervision.tree import State, TreeNode, stack
 from supervision.waits import Node
 
@@ -182,6 +183,8 @@ class Process(Node, ABC):
     __slots__ = (
         "_done",
         "_kill_reason",
+        "_overdue",
+        "_pause",
         "_started",
         "_watchers",
         "accepting",
@@ -211,6 +214,8 @@ class Process(Node, ABC):
         self.started_at = trio.current_time()
         self.task: trio.lowlevel.Task | None = None
         self._kill_reason: Reason | None = None
+        self._overdue: Timer | None = None
+        self._pause = UNKILLABLE_AFTER
         self._done: trio.Event | None = None
         self._started: trio.Event | None = None
         self._watchers: dict[object, DownCallback] | None = None
@@ -271,6 +276,8 @@ class Process(Node, ABC):
         """The start went through."""
         self.acknowledged = True
         self.phase = "running"
+        if self._overdue is not None and not self.scope.cancel_called:
+            self._overdue.cancel()
         if self._started is not None:
             self._started.set()
 
@@ -293,12 +300,34 @@ class Process(Node, ABC):
             return False
         if self._kill_reason is None:
             self._kill_reason = reason
+            self._expect_end(UNKILLABLE_AFTER)
         self.scope.cancel(reason=f"{self.name}: {describe_reason(reason)}")
         return True
 
     def kill_after(self, seconds: float) -> None:
         """Kill it unless it has ended by then."""
         self.scope.deadline = trio.current_time() + seconds
+        self._expect_end(seconds + UNKILLABLE_AFTER)
+
+    def _expect_end(self, seconds: float) -> None:
+        """Report it, again and again, when it lives longer than that, whoever waits for it."""
+        timer = self._overdue
+        if timer is not None and timer.active:
+            if timer.when <= trio.current_time() + seconds:
+                return
+            timer.cancel()
+        self._overdue = self.child.system.timers.after(seconds, self._report_stuck)
+
+    def _report_stuck(self) -> None:
+        """Report that it was killed and has not ended, with its stack."""
+        self.child.report(
+            "supervisor",
+            "unkillable",
+            "it was killed and does not end",
+            traceback=None if self.task is None else stack(self.task),
+        )
+        self._expect_end(self._pause)
+        self._pause *= 2
 
     def reason_of_cancel(self) -> Reason:
         """The exit reason when its own scope was what ended it."""
@@ -324,42 +353,17 @@ class Process(Node, ABC):
 
         return unwatch
 
-    async def wait_finished(self, report_after: float | None) -> Reason:
-        """Wait until it has ended, and say so when that takes unreasonably long.
-
-        Args:
-            report_after: the absolute time at which to report that it does not end, with its
-                stack, and again after twice the wait each time; ``None``: wait in silence,
-                because it may take its time.
+    async def wait_finished(self) -> Reason:
+        """Wait until it has ended.
 
         Returns:
             Its exit reason.
         """
-        if self.finished:
-            return self.exit_reason
-        if self._done is None:
-            self._done = trio.Event()
-        if report_after is None:
+        if not self.finished:
+            if self._done is None:
+                self._done = trio.Event()
             await self._done.wait()
-            return self.exit_reason
-        pause = UNKILLABLE_AFTER
-        while True:
-            with trio.CancelScope(deadline=report_after):
-                await self._done.wait()
-                return self.exit_reason
-            if not self.finished:
-                self.report_stuck()
-            report_after += pause
-            pause *= 2
-
-    def report_stuck(self) -> None:
-        """Report that it was killed and has not ended, with its stack."""
-        self.child.report(
-            "supervisor",
-            "unkillable",
-            "it was killed and does not end",
-            traceback=None if self.task is None else stack(self.task),
-        )
+        return self.exit_reason
 
     def close(self, reason: Reason) -> None:
         """Take no more messages under the name."""
@@ -382,6 +386,8 @@ class Process(Node, ABC):
             child.ref.unbind(self, reason)
         self.settle(reason)
         self.task = None  # its context points back here
+        if self._overdue is not None:
+            self._overdue.cancel()
         watchers = self._watchers
         while watchers:
             watchers.pop(next(iter(watchers)))(reason)

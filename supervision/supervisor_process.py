@@ -20,7 +20,7 @@ from supervision.calls import OpenCalls, PendingCall, fail_all
 from supervision.crashes import crash_reason, interrupt_reason
 from supervision.errors import MailboxFull, StartFailed, SupervisionError
 from supervision.intensity import RestartLog
-from supervision.process import UNKILLABLE_AFTER, Child, Process
+from supervision.process import Child, Process
 from supervision.reasons import Reason, Shutdown, describe_reason
 from supervision.specs import ChildSpec
 from supervision.tree import RestartBudget, TreeNode
@@ -222,7 +222,7 @@ class SupervisorProcess(Process):
             process.kill()
         if living:
             with trio.CancelScope(shield=True):
-                await self.wait_for_all(living, trio.current_time() + UNKILLABLE_AFTER)
+                await self.wait_for_all(living)
 
     def settle(self, reason: Reason) -> None:
         """Fail every open administrative call."""
@@ -299,7 +299,7 @@ class SupervisorProcess(Process):
             child.report("supervisor", "start_error", describe_reason(failure))
         elif process.ignored:
             child.owned = None
-            await process.wait_finished(None)
+            await process.wait_finished()
             if self.forgets(child):
                 self.remove(child)
         else:
@@ -317,29 +317,22 @@ class SupervisorProcess(Process):
         child.resting = "stopped"
         if process is None:
             return
-        report_after = self.begin_stop(process)
-        await self.wait_for_all([process], report_after)
+        self.begin_stop(process)
+        await self.wait_for_all([process])
         reason = process.exit_reason
         if not self.stopped_as_asked(child, reason):
             child.report("supervisor", "shutdown_error", describe_reason(reason))
 
-    def begin_stop(self, process: Process) -> float | None:
-        """Ask an incarnation to stop, within the time its specification gives it.
-
-        Returns:
-            When to report that it does not end; ``None``: never.
-        """
+    def begin_stop(self, process: Process) -> None:
+        """Ask an incarnation to stop, within the time its specification gives it."""
         shutdown = process.child.spec.shutdown
         if shutdown == "infinity":
             process.ask_to_stop("shutdown")
-            return None
-        now = trio.current_time()
-        if isinstance(shutdown, str):
+        elif isinstance(shutdown, str):
             process.kill()
-            return now + UNKILLABLE_AFTER
-        process.ask_to_stop("shutdown")
-        process.kill_after(shutdown)
-        return now + shutdown + UNKILLABLE_AFTER
+        else:
+            process.ask_to_stop("shutdown")
+            process.kill_after(shutdown)
 
     def stopped_as_asked(self, child: Child, reason: Reason) -> bool:
         """Whether a stopped child ended as it was asked to (OTP's test for a shutdown error)."""
@@ -349,12 +342,12 @@ class SupervisorProcess(Process):
             return child.spec.restart != "permanent"
         return reason == "shutdown" or isinstance(reason, Shutdown)
 
-    async def wait_for_all(self, processes: list[Process], report_after: float | None) -> None:
+    async def wait_for_all(self, processes: list[Process]) -> None:
         """Wait until all have ended, visible to others as a wait for them."""
         for process in processes:
             self.awaiting.append(process)
             try:
-                await process.wait_finished(report_after)
+                await process.wait_finished()
             finally:
                 self.awaiting.remove(process)
 

@@ -282,18 +282,15 @@ class DynamicSupervisor(StaticSupervisor):
 
     async def stop_all(self) -> None:
         """Stop all children at the same time; what went wrong is reported once for each reason."""
-        report_after: float | None = None
         stopping: list[Process] = []
         for child in list(self.children.values()):
             process, child.owned = child.owned, None
             child.ticket = None
             child.resting = "stopped"
             if process is not None:
-                when = self.begin_stop(process)
-                if when is not None:
-                    report_after = when if report_after is None else max(report_after, when)
+                self.begin_stop(process)
                 stopping.append(process)
-        await self.wait_for_all(stopping, report_after)
+        await self.wait_for_all(stopping)
         errors = Counter(
             describe_reason(process.exit_reason)
             for process in stopping

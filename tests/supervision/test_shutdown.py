@@ -177,6 +177,62 @@ async def test_a_child_that_cannot_be_killed_is_reported_with_its_stack(
     assert "shielded_wait" in (stuck[0].traceback or "")
 
 
+async def stubborn() -> None:
+    with trio.CancelScope(shield=True):
+        await trio.sleep(30)
+
+
+def stuck_ones(reports: Reports) -> list[str]:
+    return [report.name for report in reports.history if report.context == "unkillable"]
+
+
+async def test_a_killed_child_that_does_not_end_is_reported_though_nobody_waits_for_it(
+    autojump_clock: Any,
+) -> None:
+    reports = quiet()
+    root = supervisor("root", [ChildSpec("t", stubborn, "task", "temporary")])
+    async with open_system(root, reports=reports) as system:
+        await trio.sleep(1)
+        assert system.kill("t")
+        await trio.sleep(4.5)
+        assert stuck_ones(reports) == []
+        await trio.sleep(1)
+        assert stuck_ones(reports) == ["t"]
+        await trio.sleep(5)
+        assert stuck_ones(reports) == ["t", "t"]
+        await trio.sleep(60)
+        assert stuck_ones(reports) == ["t", "t", "t"]  # the last at 21 s; it ended at 30
+
+
+async def test_a_start_that_can_be_neither_finished_nor_given_up_is_reported(
+    autojump_clock: Any,
+) -> None:
+    class Shut(Actor):
+        async def init(self) -> None:
+            await stubborn()
+
+    reports = quiet()
+    many = dynamic_supervisor("many")
+    async with open_system(supervisor("root", [many]), reports=reports) as system:
+        spec = ChildSpec("shut", Shut, restart="temporary", start_timeout=2)
+        with trio.move_on_after(8):
+            await system.supervisor("many").start_child(spec)
+        assert stuck_ones(reports) == ["shut"]
+        await trio.sleep(60)
+
+
+async def test_every_one_of_several_that_do_not_end_is_reported(autojump_clock: Any) -> None:
+    reports = quiet()
+    root = supervisor("root", [dynamic_supervisor("many")])
+    async with open_system(root, reports=reports) as system:
+        for name in ("a", "b"):
+            system.supervisor("many").start_task(stubborn, name=name)
+        await settle()
+        with trio.move_on_after(15):
+            await system.supervisor("root").terminate_child("many")
+        assert set(stuck_ones(reports)) == {"a", "b"}
+
+
 async def test_killing_a_supervisor_kills_all_below_it() -> None:
     log: list[Any] = []
     inner = supervisor("inner", [leaver("a", log), leaver("b", log)])
