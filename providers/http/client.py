@@ -6,6 +6,8 @@ import select
 import socket
 from collections.abc import Callable
 
+import trio
+
 from providers.http.answer_reading import ResponseReader
 from providers.http.errors import ConnectionLost, ProtocolError, Truncated
 from providers.http.messages import ResponseHead
@@ -16,6 +18,34 @@ __all__ = ["ClientConnection"]
 
 HOLD_BACK = 256 * 1024
 """Bytes of a body that are held unread before reading from the upstream pauses."""
+
+
+class _Relay:
+    """Where a body goes while it is relayed, and what has come of that."""
+
+    __slots__ = ("end", "error", "silence", "stopped", "take")
+
+    def __init__(self, take: Callable[[bytes], bool], silence: float, end: float) -> None:
+        self.take = take
+        self.silence = silence
+        self.end = end
+        self.stopped = False
+        self.error: Exception | None = None
+
+    @property
+    def deadline(self) -> float:
+        """When silence from now on has lasted too long."""
+        return min(self.end, trio.current_time() + self.silence)
+
+    def hand_over(self, data: bytes) -> bool:
+        """Give the taker a piece; return whether it wants more."""
+        try:
+            more = self.take(data)
+        except Exception as error:  # noqa: BLE001 - raised again in the task that relays
+            self.error = error
+            more = False
+        self.stopped = not more
+        return more
 
 
 class ClientConnection(Stream):
@@ -42,6 +72,7 @@ class ClientConnection(Stream):
         "_on_answer",
         "_paused",
         "_reader",
+        "_relay",
         "_seen",
         "_send_error",
         "_whole",
@@ -58,6 +89,7 @@ class ClientConnection(Stream):
         self._whole = False
         self.on_idle_close: Callable[[], None] | None = None
         self._on_answer: Callable[[], object] | None = None
+        self._relay: _Relay | None = None
         super().__init__(poller, sock)
 
     @property
@@ -177,6 +209,40 @@ class ClientConnection(Stream):
                 self._set_mask(self._mask | READ)
         return data
 
+    async def relay(self, take: Callable[[bytes], bool], silence: float, end: float) -> bool:
+        """Hand the body over piece by piece, each in the poller's own turn, without a task's.
+
+        Args:
+            take: Gets all that has been parsed since the last time; tells whether it wants more.
+            silence: Seconds between two pieces at most.
+            end: Absolute deadline of the whole.
+
+        Returns:
+            True when `take` wanted no more, False when the body came to its proper end.
+
+        Raises:
+            Exception: What `take` raised.
+            DeadlineExceeded: It was silent for too long, or the end has come.
+            Truncated, ConnectionLost, ProtocolError: As `read_piece`.
+        """
+        reader = self._reader
+        relay = _Relay(take, silence, end)
+        if reader.pieces:
+            relay.hand_over(await self.read_piece(end))
+        while not relay.stopped:
+            if reader.complete and not reader.pieces:
+                return False
+            if self.closed:
+                raise self._loss()
+            self._relay = relay
+            try:
+                await self._wait(relay.deadline)
+            finally:
+                self._relay = None
+        if relay.error is not None:
+            raise relay.error
+        return True
+
     async def read_body(self, limit: int, deadline: float) -> bytes:
         """Wait for the whole body.
 
@@ -279,6 +345,12 @@ class ClientConnection(Stream):
         except ProtocolError as error:
             self._shut(error)
             return
+        relay = self._relay
+        if relay is not None and reader.pieces:
+            if relay.hand_over(reader.take()) and not reader.complete:
+                self.deadline = relay.deadline
+                return
+            self._relay = None
         if reader.complete:
             if reader.surplus:
                 self._shut(ConnectionLost("the upstream sent more than it was asked for"))
@@ -290,7 +362,7 @@ class ClientConnection(Stream):
         elif reader.pieces:
             if not self._whole:
                 self._wake()
-        elif reader.head is not None:
+        elif reader.head is not None and (relay is None or relay.stopped):
             self._wake()
 
     def _on_end(self, error: Exception | None) -> None:

@@ -19,6 +19,9 @@ __all__ = ["REQUEST_ID_HEADERS", "DoorAnswer"]
 REQUEST_ID_HEADERS = {"openai": b"x-request-id", "anthropic": b"request-id"}
 """The header in which each dialect's SDK looks for the id of a request."""
 
+_CROWDED = 64 * 1024
+"""Unsent bytes from which the upstream has to wait for the client."""
+
 _NOT_RELAYED = HOP_BY_HOP | {
     b"alt-svc",  # speaks of the upstream's address, not of this one
     b"content-length",
@@ -121,6 +124,12 @@ class DoorAnswer:
     def ends_connection(self) -> bool:
         """Whether nothing can follow on the connection: the answer broke, or ends where it does."""
         return self.begun and not (self.complete_answer and self._delimited)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the client should take some of its answer before more is sent, or has left."""
+        connection = self._connection
+        return connection.closed or connection.unsent > _CROWDED
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent.

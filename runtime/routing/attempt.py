@@ -63,6 +63,10 @@ class Answer(Protocol):
     def break_off(self, message: str | None) -> None:
         """End the stream as broken; with an error event, unless the upstream sent one (None)."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether to ``drain`` before more is sent."""
+
     async def drain(self) -> None:
         """Wait until the asker has taken most of what was sent; bounded.
 
@@ -303,15 +307,29 @@ async def _hold(
 
 
 async def _relay_events(task: Exchange, connection: ClientConnection, reader: StreamReader) -> None:
-    """Relay the rest of a stream; return only after its finish marker."""
+    """Relay the rest of a stream; return only after its finish marker.
+
+    Pieces are relayed as they are read, without waking this task, until the stream is over, has
+    gone wrong, or the asker does not keep up.
+    """
     answer = task.answer
     name = task.provider.name
     stall = task.provider.settings.stall_timeout
     end = task.job.deadline
+
+    def take(piece: bytes) -> bool:
+        events = reader.feed(piece)
+        if reader.finished:
+            answer.finish(events)
+            return False
+        if events:
+            answer.events(events)
+        return reader.error is None and not answer.crowded
+
     while True:
         try:
-            piece = await connection.read_piece(min(end, trio.current_time() + stall))
-            events = reader.feed(piece) if piece else reader.end()
+            going_on = await connection.relay(take, stall, end)
+            last = b"" if going_on or reader.finished else reader.end()
         except DeadlineExceeded:
             if trio.current_time() >= end:
                 raise Failure("deadline", name, "the request's time is up") from None
@@ -324,16 +342,15 @@ async def _relay_events(task: Exchange, connection: ClientConnection, reader: St
             if fault.events:
                 answer.events(fault.events)
             raise Failure("broken_stream", name, fault.message) from fault
+        if last:
+            (answer.finish if reader.finished else answer.events)(last)
         if reader.finished:
-            answer.finish(events)
             return
-        if events:
-            answer.events(events)
-            await answer.drain()
         if reader.error is not None:
             raise Failure("broken_stream", name, reader.error.message)
-        if not piece:
+        if not going_on:
             raise Failure("broken_stream", name, "the stream ended without its finish marker")
+        await answer.drain()
 
 
 async def _farewell(connection: ClientConnection) -> None:

@@ -58,6 +58,10 @@ class Asker:
         assert not self.ended
         self.ended, self.error = "broken", message
 
+    @property
+    def crowded(self) -> bool:
+        return self.gone
+
     async def drain(self) -> None:
         if self.gone:
             raise AskerGone("gone")
