@@ -316,8 +316,7 @@ class ActorProcess(Process):
             monitor.cancel()
         self._send.close()
         self._receive.close()
-        self._current = None
-        self._actor = self._nursery = None  # they point back here
+        self._current = self._actor = self._nursery = None  # they point back here
         self.finish(reason)
 
     def settle(self, reason: Reason) -> None:
@@ -372,10 +371,9 @@ class ActorProcess(Process):
 
     def draw(self, node: TreeNode) -> None:
         """Add the mailbox, the counts, where it waits and what the actor says of itself."""
-        statistics = self._receive.statistics()
         node.mailbox = MailboxView(
             now=self._queued,
-            peak=max(statistics.peak_buffer_used, self._queued),
+            peak=max(self._receive.statistics().peak_buffer_used, self._queued),
             limit=self._limit,
             dropped=self._dropped,
             expired=self._expired,

@@ -15,6 +15,9 @@ BATCH = 64
 CALLERS = 64
 FEW, MANY = 1_000, 10_000
 
+COLLECTORS = {"as in the daemon": (50_000, 20, 100), "off": (0, 0, 0)}
+"""Thresholds of the garbage collector under which many children are measured once more."""
+
 Costs = dict[str, float]
 """Microseconds each, by the name of what was measured."""
 
@@ -85,12 +88,14 @@ async def one_round(amount: Amount) -> Costs:
         costs |= await messages(system, amount.messages)
         costs |= await children(system, FEW)
         costs |= await children(system, MANY)
-        gc.disable()
-        try:
-            without = await children(system, MANY)
-        finally:
-            gc.enable()
-        costs |= {f"{name}, collector off": cost for name, cost in without.items()}
+        usual = gc.get_threshold()
+        for how, thresholds in COLLECTORS.items():
+            gc.set_threshold(*thresholds)
+            try:
+                found = await children(system, MANY)
+            finally:
+                gc.set_threshold(*usual)
+            costs |= {f"{name}, collector {how}": cost for name, cost in found.items()}
         costs |= await restarts(system, amount.restarts)
     return costs
 

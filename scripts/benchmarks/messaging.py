@@ -79,6 +79,9 @@ def aims(costs: Costs) -> list[Aim]:
                 f"stop {FEW:,} actors one by one"):  # fmt: skip
         many = few.replace(f"{FEW:,}", f"{MANY:,}")
         found.append(Aim(f"{many}, each (µs), against {FEW:,}", costs[many], LINEAR, costs[few]))
+    name = f"start {MANY:,} actors, collector as in the daemon"
+    yardstick = costs[f"start {FEW:,} actors"]
+    found.append(Aim(f"{name}, each (µs), against {FEW:,}", costs[name], LINEAR, yardstick))
     return found
 
 
