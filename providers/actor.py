@@ -1,9 +1,10 @@
 """The long-lived task of one provider: it owns the upstream connections and admits exchanges.
 
-Its mailbox takes few messages. ``Acquire`` asks for a connection: the answer is one that is ready
-to be written to, or a ``Failure``. ``Release`` gives it back. The bytes of an exchange never pass
-through here; the asker drives the connection it was lent. The connections belong to this actor all
-the same: when it ends, however it ends, they are closed, and every asker learns it at once.
+Its mailbox takes few messages. ``Acquire`` brings a request: the actor sends it on a connection,
+and the reply is that connection once the answer has begun, or a ``Failure``. ``Release`` gives the
+connection back. The bytes of an answer never pass through here; the asker reads them itself. The
+connections belong to this actor all the same: when it ends, however it ends, they are closed, and
+every asker learns it at once.
 """
 
 import math

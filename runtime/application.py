@@ -24,9 +24,10 @@ from runtime.identifiers import RequestIds
 from runtime.instance import AlreadyRunningError, hold_instance
 from runtime.logs import set_up_logs
 from runtime.routing.breaker_actor import breaker_name
-from runtime.routing.forward import Forwarder, Upstream
+from runtime.routing.forward import Forwarder
 from runtime.routing.resolve import Resolver, Target
 from runtime.routing.retry import RetryBudget
+from runtime.routing.upstream import Upstream
 from runtime.services import ROOT, Services
 from runtime.tree import Doorway, Shared, doors, groups, tree
 from supervision import System, SystemDown, open_system

@@ -9,8 +9,9 @@ import msgspec
 from runtime.configuration import Config
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.failover import FailoverBoard
-from runtime.routing.forward import Forwarder, Upstream
+from runtime.routing.forward import Forwarder
 from runtime.routing.resolve import Member, Resolver
+from runtime.routing.upstream import Upstream
 from runtime.telemetry import TelemetryBoard
 from supervision import System, Table
 

@@ -12,7 +12,8 @@ from providers.wire import Dialect, WireError
 from runtime.doors.answer import REQUEST_ID_HEADERS
 from runtime.doors.session import Handler, Session
 from runtime.routing.attempt import Job
-from runtime.routing.forward import Forwarder, GaveUp
+from runtime.routing.forward import Forwarder
+from runtime.routing.gave_up import GaveUp
 from runtime.routing.resolve import Resolver, UnroutableError
 from runtime.routing.verdicts import status_of
 

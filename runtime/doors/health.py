@@ -11,7 +11,7 @@ import trio
 from providers.http import Request
 from runtime.assembly import provider_name
 from runtime.doors.session import Session
-from runtime.routing.forward import Upstream
+from runtime.routing.upstream import Upstream
 from runtime.services import Services
 from runtime.telemetry import ProviderMetrics, TokenCounts
 from supervision import NoProcess, TreeNode

@@ -8,25 +8,24 @@ goes round again with those, within the request's deadline, its attempts and the
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import msgspec
 import trio
 
 from providers.actor import Trouble
 from providers.failures import Failure, FailureKind
-from providers.interface import ProviderInterface
 from runtime.outcome import Attempt, AttemptKind, Finished
 from runtime.routing.attempt import Answer, AskerGone, Exchange, ExchangeResult, Job, exchange
 from runtime.routing.breaker import ALWAYS, Permit
 from runtime.routing.breaker_actor import Outcome
 from runtime.routing.breaker_view import BreakerView
-from runtime.routing.gate import RateGate
+from runtime.routing.gave_up import GaveUp
 from runtime.routing.plan import Candidate
 from runtime.routing.resolve import Route
 from runtime.routing.retry import RetryBudget, RetryPolicy
+from runtime.routing.upstream import Upstream
 from runtime.routing.verdicts import VERDICTS, judge, status_of
 from supervision import Ref, Table
 
-__all__ = ["Forwarder", "GaveUp", "Upstream"]
+__all__ = ["Forwarder"]
 
 _LONGEST_PAUSE = 60.0
 """Seconds a request is held for a provider that asked for patience; beyond, the asker is told."""
@@ -42,54 +41,6 @@ _MOST_DEATHS = 20
 _FREE: frozenset[FailureKind] = frozenset({"provider_down", "queue_full"})
 """Failures of the daemon's own: going on after them adds no load to any upstream that failed, so
 they are not paid for out of the retry budget."""
-
-
-class Upstream(msgspec.Struct, frozen=True, kw_only=True):
-    """One configured provider as the attempt loop sees it.
-
-    Attributes:
-        interface: How to speak to it.
-        actor: Its task.
-        breaker: Its breaker's task, which hears of every attempt.
-        gate: Closed by a 429.
-        retry: When it may be asked again.
-    """
-
-    interface: ProviderInterface
-    actor: Ref
-    breaker: Ref
-    gate: RateGate
-    retry: RetryPolicy
-
-
-class GaveUp(Exception):  # noqa: N818 - names the event; the door turns it into an error answer
-    """Nobody answered a request.
-
-    Args:
-        failures: What became of each candidate that was tried or passed over, in order.
-        attempts: How many exchanges were made.
-    """
-
-    def __init__(self, failures: Sequence[Failure], attempts: int) -> None:
-        super().__init__(failures, attempts)
-        self.failures = failures
-        self.attempts = attempts
-
-    @property
-    def last(self) -> Failure:
-        """The failure that the asker is told: of an exchange rather than of a passed-over one."""
-        return self.failures[-1]
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds after which asking again is worth it, where that is known."""
-        known = [f.retry_after for f in self.failures if f.retry_after is not None]
-        return min(known) if known else None
-
-    def explanation(self) -> str:
-        """Return one line that says what became of each provider."""
-        told = dict.fromkeys(str(failure) for failure in self.failures)
-        return "no provider could answer: " + "; ".join(told)
 
 
 class Forwarder:

@@ -15,11 +15,12 @@ from runtime.routing.attempt import AskerGone, Job
 from runtime.routing.breaker import BreakerSettings
 from runtime.routing.breaker_actor import Breaker, breaker_name
 from runtime.routing.breaker_view import BreakerView
-from runtime.routing.forward import Forwarder, Upstream
+from runtime.routing.forward import Forwarder
 from runtime.routing.gate import RateGate
 from runtime.routing.plan import Candidate
 from runtime.routing.resolve import Route
 from runtime.routing.retry import RetryBudget, RetryPolicy
+from runtime.routing.upstream import Upstream
 from supervision import Actor, ChildSpec, Reports, System, Table, TreeNode, open_system, supervisor
 from tests.providers import scripted
 

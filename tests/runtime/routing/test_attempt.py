@@ -8,7 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from providers.failures import FailureKind
 from runtime.routing.breaker import BreakerSettings
-from runtime.routing.forward import GaveUp
+from runtime.routing.gave_up import GaveUp
 from runtime.routing.retry import RetryPolicy
 from tests.providers import scripted
 from tests.providers.scripted import (

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from providers.failures import Failure
 from runtime.routing.breaker import BreakerSettings
-from runtime.routing.forward import GaveUp
+from runtime.routing.gave_up import GaveUp
 from runtime.routing.retry import RetryBudget, RetryPolicy
 from runtime.routing.verdicts import status_of
 from tests.providers import scripted

@@ -1,0 +1,37 @@
+"""The end of a request that nobody answered."""
+
+from collections.abc import Sequence
+
+from providers.failures import Failure
+
+__all__ = ["GaveUp"]
+
+
+class GaveUp(Exception):  # noqa: N818 - names the event; the door turns it into an error answer
+    """Nobody answered a request.
+
+    Args:
+        failures: What became of each candidate that was tried or passed over, in order.
+        attempts: How many exchanges were made.
+    """
+
+    def __init__(self, failures: Sequence[Failure], attempts: int) -> None:
+        super().__init__(failures, attempts)
+        self.failures = failures
+        self.attempts = attempts
+
+    @property
+    def last(self) -> Failure:
+        """The failure that the asker is told: of an exchange rather than of a passed-over one."""
+        return self.failures[-1]
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which asking again is worth it, where that is known."""
+        known = [f.retry_after for f in self.failures if f.retry_after is not None]
+        return min(known) if known else None
+
+    def explanation(self) -> str:
+        """Return one line that says what became of each provider."""
+        told = dict.fromkeys(str(failure) for failure in self.failures)
+        return "no provider could answer: " + "; ".join(told)

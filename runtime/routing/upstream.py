@@ -1,0 +1,28 @@
+"""One configured provider, with all that an attempt at it needs."""
+
+import msgspec
+
+from providers.interface import ProviderInterface
+from runtime.routing.gate import RateGate
+from runtime.routing.retry import RetryPolicy
+from supervision import Ref
+
+__all__ = ["Upstream"]
+
+
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured provider as the attempt loop sees it.
+
+    Attributes:
+        interface: How to speak to it.
+        actor: Its task.
+        breaker: Its breaker's task, which hears of every attempt.
+        gate: Closed by a 429.
+        retry: When it may be asked again.
+    """
+
+    interface: ProviderInterface
+    actor: Ref
+    breaker: Ref
+    gate: RateGate
+    retry: RetryPolicy
