@@ -3,13 +3,13 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import msgspec
 
 from providers.failures import Failure, FailureKind
 from providers.http import ResponseHead, Target
+from providers.patterns import matches_any
 from providers.retry_after import parse_retry_after
 from providers.wire import AnswerFault, Dialect, UpstreamError
 
@@ -219,7 +219,7 @@ class ProviderInterface(ABC):
 
     def serves(self, model: str) -> bool:
         """Tell whether one of the configured names or patterns matches ``model``."""
-        return any(fnmatchcase(model, pattern) for pattern in self.settings.models)
+        return matches_any(model, self.settings.models)
 
     def transform_request(self, request: ForwardRequest, model: str | None) -> bytes:
         """Return the whole upstream request, head and body.

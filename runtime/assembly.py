@@ -15,6 +15,7 @@ from providers.anthropic import AnthropicProvider
 from providers.http import Listener, Poller, bind_tcp
 from providers.interface import ProviderInterface, ProviderSettings
 from providers.openai import OpenAIProvider
+from providers.patterns import is_pattern
 from providers.simulator import FaultRule, Simulator, SimulatorSettings
 from runtime import configuration
 from runtime.configuration import CircuitBreakerConfig, Config, ProviderConfig, ProviderRetryConfig
@@ -129,13 +130,12 @@ def _simulator_settings(config: configuration.SimulatedProvider) -> SimulatorSet
     It has the models that the provider lists, and any where the provider lists a pattern or none.
     """
     simulator = config.simulator
-    patterns = any(sign in model for model in config.models for sign in "*?[")
     return SimulatorSettings(
         latency=simulator.latency,
         tokens_per_second=simulator.tokens_per_second,
         answer_words=simulator.answer_words,
         seed=simulator.seed,
-        models=() if patterns else config.models,
+        models=() if any(map(is_pattern, config.models)) else config.models,
         faults=tuple(
             FaultRule(
                 fault=rule.fault,

@@ -311,7 +311,8 @@ class ClientConnection(Stream):
             except OSError as error:
                 self._stop_sending(error)
             else:
-                if not self.unsent and self._reader.head is None:
+                # Whoever only wants news of the answer need not hear that the request is out.
+                if not self.unsent and self._reader.head is None and self._on_answer is None:
                     self._wake()
         if events & ~select.EPOLLOUT and self._registered:
             if self._paused:

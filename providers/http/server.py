@@ -166,6 +166,11 @@ class ServerConnection(Stream):
         except OSError as error:
             self._gone(error)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether `drain` would wait, or say that the client has gone."""
+        return self.closed or self.unsent > DRAIN_ABOVE
+
     async def drain(self) -> None:
         """Wait until little is left unsent; at most the write timeout.
 

@@ -1,6 +1,5 @@
 """The simulator: a real HTTP server that answers like an LLM provider, well or badly."""
 
-import fnmatch
 import hmac
 import socket
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from providers.http import (
     ServerConnection,
     response_head,
 )
+from providers.patterns import is_pattern, matches_any
 from providers.simulator.anthropic_form import AnthropicForm
 from providers.simulator.ask import read_ask
 from providers.simulator.chooser import FaultChooser
@@ -33,7 +33,6 @@ from supervision import Actor
 
 __all__ = ["Simulator"]
 
-_PATTERN = frozenset("*?[")
 _FORMS: Mapping[str, Form] = {"openai": OpenAIForm(), "anthropic": AnthropicForm()}
 
 
@@ -209,7 +208,7 @@ class Simulator(Actor):
 
     def _check_model(self, model: str) -> None:
         models = self._settings.models
-        if models and not any(fnmatch.fnmatchcase(model, pattern) for pattern in models):
+        if models and not matches_any(model, models):
             raise WireError(
                 f"The model `{model}` does not exist or you do not have access to it.",
                 param="model",
@@ -249,7 +248,7 @@ class Simulator(Actor):
         raise WireError(f"Unknown request: {request.method} {path}", code="unknown_url", status=404)
 
     def _entries(self) -> list[ModelEntry]:
-        names = [name for name in self._settings.models or ("sim-1",) if not _PATTERN & set(name)]
+        names = [name for name in self._settings.models or ("sim-1",) if not is_pattern(name)]
         return [ModelEntry(name, "simulator", CREATED) for name in names]
 
     def _models_page(self, dialect: Dialect, query: str) -> bytes:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 
 import msgspec
 
+from providers.patterns import is_pattern, matches_any
 from runtime.configuration.addresses import (
     HEADER_NAME,
     Address,
@@ -18,7 +18,6 @@ from runtime.configuration.locations import MAX_SOCKET_PATH
 from runtime.configuration.places import Places
 from runtime.configuration.problems import Problem, listed, suggestion
 from runtime.configuration.provider_settings import (
-    PATTERN_MARKS,
     ProviderConfig,
     SimulatedProvider,
     UpstreamProvider,
@@ -255,7 +254,7 @@ class _Checks:
         if member.model is not None:
             self._listed_model(member.provider, provider, member.model, where)
             return member
-        if len(provider.models) == 1 and not PATTERN_MARKS.intersection(provider.models[0]):
+        if len(provider.models) == 1 and not is_pattern(provider.models[0]):
             return msgspec.structs.replace(member, model=provider.models[0])
         self._wrong(
             f"this member needs the key model: {member.provider} does not list exactly one model",
@@ -267,7 +266,7 @@ class _Checks:
         self, name: str, provider: ProviderConfig, model: str, where: tuple[str | int, ...]
     ) -> None:
         models = provider.models
-        if models and not any(fnmatchcase(model, pattern) for pattern in models):
+        if models and not matches_any(model, models):
             hidden = self._places.from_variable(*where, "model")
             near = "" if hidden else suggestion(model, models)
             shown = self._places.shown(*where, "model")

@@ -1,6 +1,6 @@
 """The settings of one provider, by kind."""
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
@@ -11,7 +11,6 @@ from runtime.configuration.simulator_settings import SimulatorConfig
 from runtime.configuration.tolerance import CircuitBreakerConfig, ProviderRetryConfig
 
 __all__ = [
-    "PATTERN_MARKS",
     "AnthropicProvider",
     "OneProvider",
     "OpenAIProvider",
@@ -20,9 +19,6 @@ __all__ = [
     "SimulatedProvider",
     "UpstreamProvider",
 ]
-
-PATTERN_MARKS: Final = frozenset("*?[")
-"""What makes a model's name a pattern (`fnmatch`)."""
 
 Wire = Literal["openai", "anthropic"]
 

@@ -19,9 +19,6 @@ __all__ = ["REQUEST_ID_HEADERS", "DoorAnswer"]
 REQUEST_ID_HEADERS = {"openai": b"x-request-id", "anthropic": b"request-id"}
 """The header in which each dialect's SDK looks for the id of a request."""
 
-_CROWDED = 64 * 1024
-"""Unsent bytes from which the upstream has to wait for the client."""
-
 _NOT_RELAYED = HOP_BY_HOP | {
     b"alt-svc",  # speaks of the upstream's address, not of this one
     b"content-length",
@@ -128,8 +125,7 @@ class DoorAnswer:
     @property
     def crowded(self) -> bool:
         """Whether the client should take some of its answer before more is sent, or has left."""
-        connection = self._connection
-        return connection.closed or connection.unsent > _CROWDED
+        return self._connection.crowded
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent.

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 import msgspec
 
 from providers.interface import ProviderInterface
+from providers.patterns import is_pattern
 from runtime.routing.plan import Candidate, Group, Plan
 from supervision import Table
 
@@ -131,7 +132,7 @@ class Resolver:
         for name, member in self._members.items():
             if member.interface is not None:
                 for model in member.interface.settings.models:
-                    if not any(sign in model for sign in "*?["):
+                    if not is_pattern(model):
                         found.setdefault(model, name)
         return found
 

@@ -168,3 +168,20 @@ async def test_a_request_begun_for_somebody_tells_of_its_loss_and_of_its_deadlin
     await trio.sleep(5.5)
     assert news == ["lost", "late"]
     silent.close()
+
+
+async def test_that_a_large_request_is_out_is_no_news_of_its_answer(client: MakeClient) -> None:
+    connection, upstream = client()
+    news: list[str] = []
+    large = b"x" * 3_000_000
+    connection.begin(HEAD + large, lambda: news.append("news"), trio.current_time() + 5)
+    received = 0
+    while received < len(HEAD) + len(large):
+        received += len(await upstream.receive_some())
+    await wait_all_tasks_blocked()
+    assert connection.unsent == 0
+    assert not news
+    await upstream.send_all(CHUNKED_HEAD)
+    while not news:
+        await trio.lowlevel.checkpoint()
+    connection.close()
