@@ -5,19 +5,22 @@ from runtime.telemetry.handlers import (
     ATTEMPT_STOP,
     CIRCUIT_CHANGE,
     HANDLER_FAILURE,
+    PART_REPORT,
     REQUEST_STOP,
     HandlerExistsError,
     TelemetryHandler,
 )
-from runtime.telemetry.metrics import Metrics, ProviderMetrics, TokenCounts
+from runtime.telemetry.metrics import Metrics, PartCounts, ProviderMetrics, TokenCounts
 
 __all__ = [
     "ATTEMPT_STOP",
     "CIRCUIT_CHANGE",
     "HANDLER_FAILURE",
+    "PART_REPORT",
     "REQUEST_STOP",
     "HandlerExistsError",
     "Metrics",
+    "PartCounts",
     "ProviderMetrics",
     "Telemetry",
     "TelemetryBoard",

@@ -1,7 +1,8 @@
 """The telemetry actor: hears of everything, delays nothing, publishes a picture of the counts."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Final, Literal
 
 import msgspec
@@ -12,11 +13,12 @@ from runtime.telemetry.aggregate import Aggregate
 from runtime.telemetry.handlers import (
     ATTEMPT_STOP,
     CIRCUIT_CHANGE,
+    PART_REPORT,
     REQUEST_STOP,
     TelemetryHandler,
 )
 from runtime.telemetry.metrics import Metrics
-from supervision import Actor, Published, PublishedWriter
+from supervision import Actor, Published, PublishedWriter, Report
 
 __all__ = ["Telemetry", "TelemetryBoard"]
 
@@ -34,14 +36,23 @@ class TelemetryBoard:
         metrics: The latest picture of all counts: at most a tenth of a second old.
         handlers: Those who hear of events.
         aggregate: The running counts; the actor's alone.
+        reports_seen: How many of the tree's reports they hold; the actor's alone.
     """
 
-    __slots__ = ("aggregate", "handlers", "metrics")
+    __slots__ = ("aggregate", "handlers", "metrics", "reports_seen")
 
     def __init__(self) -> None:
         self.metrics: Published[Metrics] = Published(Metrics(), name="the metrics")
         self.handlers = TelemetryHandler()
         self.aggregate = Aggregate()
+        self.reports_seen = 0
+
+
+class _Reported(msgspec.Struct, frozen=True):
+    """The tree has something to report."""
+
+
+_REPORTED: Final = _Reported()
 
 
 class _Refresh(msgspec.Struct, frozen=True):
@@ -51,7 +62,7 @@ class _Refresh(msgspec.Struct, frozen=True):
 
 
 class Telemetry(Actor):
-    """Counts ``Attempt``, ``Finished`` and ``CircuitChanged`` casts.
+    """Counts ``Attempt``, ``Finished`` and ``CircuitChanged`` casts, and the tree's own reports.
 
     A full mailbox drops the newest event and counts it; nobody waits for telemetry. The first
     request after a quiet time is published at once, those that follow within a tenth of a second.
@@ -62,6 +73,7 @@ class Telemetry(Actor):
 
     mailbox_limit = 10_000
     overflow: Literal["reject", "drop"] = "drop"
+    poison_limit = 3
 
     def __init__(self, board: TelemetryBoard) -> None:
         self._board = board
@@ -71,13 +83,17 @@ class Telemetry(Actor):
         self._published = -math.inf
         self._waiting = False
         self._healing = False
+        self._told = False
+        self._unsubscribe: Callable[[], None] | None = None
 
     async def init(self) -> None:
-        """Publish what the incarnation before had counted."""
+        """Publish what the incarnation before had counted, and what happened since."""
         self._writer = self._board.metrics.writer(self.ref)
+        self._unsubscribe = self.system.reports.subscribe(self._reported)
+        self._count_reports()
         self._publish(trio.current_time())
 
-    async def handle_cast(self, message: Attempt | Finished | CircuitChanged) -> None:
+    async def handle_cast(self, message: Attempt | Finished | CircuitChanged | _Reported) -> None:
         """Count one event."""
         kind = type(message)
         if kind is Attempt:
@@ -98,6 +114,10 @@ class Telemetry(Actor):
             now = trio.current_time()
             self._aggregate.circuit(message)
             self._handlers.execute(CIRCUIT_CHANGE, {}, {"change": message})
+        elif kind is _Reported:
+            now = trio.current_time()
+            self._told = False
+            self._count_reports()
         else:
             await super().handle_cast(message)
             return
@@ -119,6 +139,8 @@ class Telemetry(Actor):
 
     def cleanup(self) -> None:
         """Leave a true picture behind, however this incarnation ends."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
         if self._writer is not None:
             self._writer.set(self._aggregate.picture(self._published))
 
@@ -130,6 +152,23 @@ class Telemetry(Actor):
             "attempts": metrics.attempts,
             "handlers": len(self._handlers.list_handlers()),
         }
+
+    def _reported(self, report: Report) -> None:
+        del report  # it is in the history, with those before it that found nobody here
+        if not self._told:
+            self._told = self.ref.cast(_REPORTED)
+
+    def _count_reports(self) -> None:
+        """Count the reports since the last look; those of the time without telemetry too."""
+        board, reports = self._board, self.system.reports
+        new = min(sum(reports.counts.values()) - board.reports_seen, len(reports.history))
+        for report in islice(reports.history, len(reports.history) - new, None):
+            # Counted before it is handled: a report that crashes its handler is not met again.
+            board.reports_seen += 1
+            self._aggregate.report(report)
+            if self._handlers.wanted(PART_REPORT):
+                self._handlers.execute(PART_REPORT, {}, {"report": report})
+        board.reports_seen = sum(reports.counts.values())
 
     def _publish(self, now: float) -> None:
         assert self._writer is not None

@@ -4,8 +4,9 @@ from providers.wire import Usage
 from runtime.outcome import Attempt, CircuitChanged, Finished
 from runtime.routing.verdicts import SUFFERED
 from runtime.telemetry.histogram import RecentTimes
-from runtime.telemetry.metrics import Metrics, ProviderMetrics, TokenCounts
+from runtime.telemetry.metrics import Metrics, PartCounts, ProviderMetrics, TokenCounts
 from runtime.telemetry.score import HealthScore
+from supervision import Report
 
 __all__ = ["Aggregate"]
 
@@ -128,6 +129,10 @@ class Aggregate:
         "_duration",
         "_failed",
         "_failed_over",
+        "_gave_up",
+        "_part_crashes",
+        "_part_restarts",
+        "_poison",
         "_providers",
         "_refused",
         "_streamed",
@@ -148,6 +153,10 @@ class Aggregate:
         self._times = RecentTimes()
         self._tokens = _Tokens()
         self._providers: dict[str, _Provider] = {}
+        self._part_crashes = 0
+        self._part_restarts = 0
+        self._poison = 0
+        self._gave_up = 0
 
     def attempt(self, attempt: Attempt, now: float) -> None:
         """Count one attempt.
@@ -200,6 +209,21 @@ class Aggregate:
             else:
                 provider.circuit_opened += 1
 
+    def report(self, report: Report) -> None:
+        """Count one report of the supervision tree.
+
+        Args:
+            report: What happened to one of the daemon's parts.
+        """
+        if report.kind == "crash":
+            self._part_crashes += 1
+        elif report.context == "started":
+            self._part_restarts += report.incarnation > 1
+        elif report.context == "poison":
+            self._poison += 1
+        elif report.context == "shutdown":
+            self._gave_up += 1
+
     def is_healing(self, now: float) -> bool:
         """Tell whether a score will rise by time alone, so that a picture grows stale.
 
@@ -231,6 +255,12 @@ class Aggregate:
             p95_first_token=_milliseconds(p95),
             tokens=self._tokens.picture(),
             providers={name: each.picture(now) for name, each in self._providers.items()},
+            parts=PartCounts(
+                crashes=self._part_crashes,
+                restarts=self._part_restarts,
+                set_aside=self._poison,
+                gave_up=self._gave_up,
+            ),
         )
 
     def _provider(self, name: str) -> _Provider:

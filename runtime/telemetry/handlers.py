@@ -10,6 +10,7 @@ __all__ = [
     "ATTEMPT_STOP",
     "CIRCUIT_CHANGE",
     "HANDLER_FAILURE",
+    "PART_REPORT",
     "REQUEST_STOP",
     "Attached",
     "EventName",
@@ -32,6 +33,9 @@ REQUEST_STOP: Final[EventName] = ("standby", "request", "stop")
 
 CIRCUIT_CHANGE: Final[EventName] = ("standby", "circuit", "change")
 """A breaker changed its state. No measurements; metadata: ``change``."""
+
+PART_REPORT: Final[EventName] = ("standby", "part", "report")
+"""A part of the daemon was started, ended or crashed. No measurements; metadata: ``report``."""
 
 HANDLER_FAILURE: Final[EventName] = ("standby", "telemetry", "handler", "failure")
 """A handler raised and was detached. No measurements; metadata: ``id``, ``event``, ``error``."""

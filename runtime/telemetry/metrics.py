@@ -2,7 +2,7 @@
 
 import msgspec
 
-__all__ = ["Metrics", "ProviderMetrics", "TokenCounts"]
+__all__ = ["Metrics", "PartCounts", "ProviderMetrics", "TokenCounts"]
 
 
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +62,22 @@ class ProviderMetrics(msgspec.Struct, frozen=True, kw_only=True):
     last_failure: str | None = None
 
 
+class PartCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the daemon's own parts went through.
+
+    Attributes:
+        crashes: How often one of them ended with an exception.
+        restarts: How often one was started again, after whatever end.
+        set_aside: Messages refused because they had crashed their reader before.
+        gave_up: How often a supervisor gave up on its parts.
+    """
+
+    crashes: int = 0
+    restarts: int = 0
+    set_aside: int = 0
+    gave_up: int = 0
+
+
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """All counts since the daemon's start.
 
@@ -82,6 +98,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
         p95_first_token: The same, of which 95 % stayed within.
         tokens: Tokens of all requests.
         providers: The counts of each provider.
+        parts: What the daemon's own parts went through.
     """
 
     total_requests: int = 0
@@ -98,3 +115,4 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     p95_first_token: float | None = None
     tokens: TokenCounts = TokenCounts()
     providers: dict[str, ProviderMetrics] = {}
+    parts: PartCounts = PartCounts()

@@ -1,5 +1,7 @@
 """Telemetry counts everything once, publishes in time, and survives."""
 
+from collections.abc import Mapping
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked as settle
@@ -9,12 +11,13 @@ from runtime.outcome import CircuitChanged
 from runtime.telemetry import (
     ATTEMPT_STOP,
     CIRCUIT_CHANGE,
+    PART_REPORT,
     REQUEST_STOP,
     Metrics,
     Telemetry,
     TelemetryBoard,
 )
-from supervision import ChildSpec, Reports, open_system, supervisor
+from supervision import Actor, Backoff, ChildSpec, Report, Reports, open_system, supervisor
 from tests.support.outcomes import attempt, finished
 
 
@@ -147,6 +150,7 @@ async def test_a_full_mailbox_drops_and_counts_and_nobody_waits(
     board = TelemetryBoard()
     async with open_system(tree(board), reports=quiet()) as system:
         ref = system.ref("telemetry")
+        await settle()
         taken = sum(ref.cast(finished()) for _ in range(Telemetry.mailbox_limit + 500))
         assert taken == Telemetry.mailbox_limit
         await trio.sleep(1)
@@ -206,3 +210,44 @@ async def test_handlers_hear_of_events_and_a_failing_one_is_detached(
     ]
     assert [each.id for each in board.handlers.list_handlers()] == ["good"]
     assert "telemetry handler bad failed at standby.attempt.stop" in caplog.text
+
+
+class Fragile(Actor):
+    async def handle_cast(self, message: object) -> None:
+        raise ZeroDivisionError
+
+
+async def test_crashes_and_restarts_of_the_daemons_parts_are_counted_also_while_telemetry_is_away(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    board = TelemetryBoard()
+    heard: list[tuple[str, str]] = []
+
+    def note(event: object, numbers: object, facts: Mapping[str, object], config: object) -> None:
+        report = facts["report"]
+        assert isinstance(report, Report)
+        heard.append((report.context, report.name))
+
+    board.handlers.attach("parts", PART_REPORT, note)
+    parts = [
+        ChildSpec("fragile", Fragile),
+        ChildSpec("telemetry", lambda: Telemetry(board)),
+    ]
+    later = Backoff(first=1.0, jitter=0.0)
+    specification = supervisor("root", parts, max_restarts=10, backoff=later)
+    async with open_system(specification, reports=quiet()) as system:
+        await settle()
+        heard.clear()
+        assert system.ref("telemetry").kill()
+        await settle()
+        assert not system.ref("telemetry").alive
+        system.ref("fragile").cast("go")
+        await trio.sleep(5)
+        assert ("crashed", "fragile") in heard
+        assert heard.count(("started", "fragile")) == 1
+        assert heard.count(("started", "telemetry")) == 1
+        parted = board.metrics.value.parts
+        assert (parted.crashes, parted.restarts) == (1, 2)
+        assert system.ref("telemetry").kill()
+        await trio.sleep(5)
+    assert board.metrics.value.parts.restarts == 3, "none is counted twice"
