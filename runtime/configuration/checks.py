@@ -298,12 +298,14 @@ class _Checks:
 
     def breaker(self, breaker: CircuitBreakerConfig, *where: str) -> None:
         """Check that a breaker's bounds fit together."""
-        if breaker.recovery_timeout > breaker.max_recovery_timeout:
-            self._wrong(
-                f"recovery_timeout ({format_duration(breaker.recovery_timeout)}) is above "
-                f"max_recovery_timeout ({format_duration(breaker.max_recovery_timeout)})",
-                *self._said(where, "recovery_timeout", "max_recovery_timeout"),
-            )
+        for key in ("recovery_timeout", "account_recheck"):
+            first, most = getattr(breaker, key), getattr(breaker, f"max_{key}")
+            if first > most:
+                self._wrong(
+                    f"{key} ({format_duration(first)}) is above "
+                    f"max_{key} ({format_duration(most)})",
+                    *self._said(where, key, f"max_{key}"),
+                )
 
     def retry(self, retry: ProviderRetryConfig, *where: str) -> None:
         """Check that the bounds of retries fit together."""

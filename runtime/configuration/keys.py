@@ -81,7 +81,7 @@ def _key(
     variable = f"{provider.kind.upper()}_API_KEY"
     value = environ.get(variable, "").strip()
     if value and uses_makers_variables(name, provider, places):
-        return Secret(value, f"${{{variable}}}")
+        return Secret(value, variable)
     return provider.api_key
 
 
@@ -93,7 +93,7 @@ def _credential(name: str, credential: str, places: Places, environ: Mapping[str
         raise _KeyProblemError(places.problem(message, *where))
     directory = environ.get("CREDENTIALS_DIRECTORY")
     if not directory:
-        return Secret("", f"{source} (not started by systemd with credentials)")
+        return Secret("", f"not started by systemd with the credential {credential}")
     path = Path(directory) / credential
     if not path.exists():
         near = ""

@@ -163,7 +163,7 @@ class UpstreamProvider(ProviderConfig, frozen=True, kw_only=True):
         if not self.needs_key or self.api_key:
             return ""
         if self.api_key is not None:
-            return f"no API key: nothing in {self.api_key.source}"
+            return f"no API key: {self.api_key.source}"
         variable = f"{self.kind.upper()}_API_KEY"
         return f"no API key: set {variable}, api_key, api_key_file or api_key_credential"
 

@@ -106,7 +106,9 @@ class Reader:
                 node = msgspec.structs.replace(node, text=text)
             if _is_nothing(node):
                 # An empty secret still tells where it should have come from.
-                return Secret("", _source(node)) if isinstance(shape, Hidden) else _ABSENT
+                if isinstance(shape, Hidden):
+                    return Secret("", f"{_source(node)} is empty or not set")
+                return _ABSENT
         self.places.note(path, None, node)
         match shape:
             case Section(struct):
@@ -282,8 +284,8 @@ class Reader:
 
 def _source(node: Scalar) -> str:
     if node.variables:
-        return " and ".join(f"${{{name}}}" for name in node.variables)
-    return "the configuration file"
+        return " and ".join(node.variables)
+    return "api_key"
 
 
 def _is_nothing(node: Node) -> bool:

@@ -8,7 +8,8 @@ class Secret:
 
     Args:
         value: The text to keep.
-        source: Where it came from, in words that may be shown, such as ``${OPENAI_API_KEY}``.
+        source: Where it came from, in words that may be shown, such as ``OPENAI_API_KEY``; of an
+            empty one, why it is.
     """
 
     __slots__ = ("_value", "source")

@@ -49,6 +49,27 @@ class CircuitBreakerConfig(Struct, frozen=True, kw_only=True):
     half_open_limit: Annotated[
         int, Meta(description="Trial requests at one time while half-open.", ge=1, le=1000)
     ] = 1
+    probe_timeout: Annotated[
+        Duration,
+        Meta(
+            description="How long a trial request may leave its outcome open before another may "
+            "be tried.",
+            gt=0,
+            le=86_400,
+        ),
+    ] = 30.0
+    account_recheck: Annotated[
+        Duration,
+        Meta(
+            description="How long a provider is set aside that refuses its key, permission or "
+            "credit, before a request may try it again. Doubles each time it refuses again.",
+            gt=0,
+            le=86_400,
+        ),
+    ] = 60.0
+    max_account_recheck: Annotated[
+        Duration, Meta(description="The most it is set aside.", gt=0, le=86_400)
+    ] = 900.0
 
 
 class ProviderRetryConfig(Struct, frozen=True, kw_only=True):

@@ -45,7 +45,7 @@ def test_only_the_makers_own_host_needs_a_key(tmp_path: Path, kind: str, *, need
 def test_what_is_missing_says_where_the_key_should_come_from(tmp_path: Path) -> None:
     text = 'providers: {p: {kind: openai, api_key: "${OPENAI_API_KEY:-}"}, q: {kind: anthropic}}'
     config = examined(tmp_path, text).config
-    assert provider(config).missing == "no API key: nothing in ${OPENAI_API_KEY}"
+    assert provider(config).missing == "no API key: OPENAI_API_KEY is empty or not set"
     assert "set ANTHROPIC_API_KEY" in provider(config, "q").missing
 
 
@@ -119,7 +119,7 @@ class TestSystemdCredentials:
         text = "providers: {p: {kind: openai, api_key_credential: key}}"
         found = provider(examined(tmp_path, text).config)
         assert not found.configured
-        assert "the systemd credential key (not started by systemd" in found.missing
+        assert "not started by systemd with the credential key" in found.missing
 
     def test_one_that_systemd_did_not_give_is_a_mistake(self, tmp_path: Path) -> None:
         key_file(tmp_path)

@@ -45,6 +45,7 @@ OWN_DOOR = "tcp: {enabled: true, token: t}\n"
         ("retry: {base_delay_ms: ⟦9000}", ["base_delay_ms (9000) is above max_delay_ms (5000)"]),
         ("retry: {max_delay_ms: ⟦1}", ["base_delay_ms (200) is above max_delay_ms (1)"]),
         ("circuit_breaker: {recovery_timeout: ⟦1h}", ["above max_recovery_timeout (5m)"]),
+        ("circuit_breaker: {account_recheck: ⟦20m}", ["above max_account_recheck (15m)"]),
         ("circuit_breaker: {failure_rate: ⟦1.5}", ["a number above 0, at most 1"]),
         ("circuit_breaker: {failure_rate: ⟦.nan}", ["a number"]),
         ("logging: {level: ⟦wraning}", ["not one of debug", 'Did you mean "warning"?']),
