@@ -93,7 +93,7 @@ class Telemetry(Actor):
         self._count_reports()
         self._publish(trio.current_time())
 
-    async def handle_cast(self, message: Attempt | Finished | CircuitChanged | _Reported) -> None:
+    async def handle_cast(self, message: Attempt | Finished | CircuitChanged) -> None:
         """Count one event."""
         kind = type(message)
         if kind is Attempt:
@@ -114,10 +114,6 @@ class Telemetry(Actor):
             now = trio.current_time()
             self._aggregate.circuit(message)
             self._handlers.execute(CIRCUIT_CHANGE, {}, {"change": message})
-        elif kind is _Reported:
-            now = trio.current_time()
-            self._told = False
-            self._count_reports()
         else:
             await super().handle_cast(message)
             return
@@ -129,13 +125,18 @@ class Telemetry(Actor):
             self.send_after(_REFRESH, _Refresh(healing=False))
 
     async def handle_info(self, message: object) -> None:
-        """Publish when it is time to."""
+        """Publish when it is time to, or when a part has something to report."""
         if isinstance(message, _Refresh):
             if message.healing:
                 self._healing = False
             else:
                 self._waiting = False
-            self._publish(trio.current_time())
+        elif isinstance(message, _Reported):
+            self._told = False
+            self._count_reports()
+        else:
+            return
+        self._publish(trio.current_time())
 
     def cleanup(self) -> None:
         """Leave a true picture behind, however this incarnation ends."""
@@ -156,7 +157,8 @@ class Telemetry(Actor):
     def _reported(self, report: Report) -> None:
         del report  # it is in the history, with those before it that found nobody here
         if not self._told:
-            self._told = self.ref.cast(_REPORTED)
+            self._told = True
+            self.send_after(0, _REPORTED)  # timers pass a full mailbox, and are not counted there
 
     def _count_reports(self) -> None:
         """Count the reports since the last look; those of the time without telemetry too."""
