@@ -1,12 +1,10 @@
 """The daemon's life: from a checked configuration to open doors, and its orderly end."""
 
 import gc
-import importlib.metadata
 import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +12,6 @@ from pathlib import Path
 import trio
 
 from providers.http import Listener, Poller, ServerConnection
-from runtime.assembly import ProviderParts, assemble_provider, provider_name, retry_policy
 from runtime.configuration import Config, ConfigurationError
 from runtime.configuration.paths import prepare_socket_directory
 from runtime.doors.door import OpenSessions
@@ -22,15 +19,11 @@ from runtime.doors.routes import build_routes
 from runtime.doors.session import Access, Session
 from runtime.identifiers import RequestIds
 from runtime.instance import AlreadyRunningError, hold_instance
+from runtime.launch import open_services
 from runtime.logs import set_up_logs
-from runtime.routing.breaker_actor import breaker_name
-from runtime.routing.forward import Forwarder
-from runtime.routing.resolve import Resolver, Target
-from runtime.routing.retry import RetryBudget
-from runtime.routing.upstream import Upstream
 from runtime.services import ROOT, Services
-from runtime.tree import Doorway, Shared, doors, groups, tree
-from supervision import System, SystemDown, open_system
+from runtime.tree import Doorway, doors
+from supervision import SystemDown
 
 __all__ = ["Daemon", "open_daemon", "run_daemon"]
 
@@ -170,88 +163,17 @@ async def open_daemon(
         ValueError: When a provider's settings cannot be used.
         SystemDown: When the tree gave up; the block was cancelled.
     """
-    poller = Poller()
-    shared = Shared(poller)
-    parts: dict[str, ProviderParts] = {}
-    try:
-        for name, provider in config.providers.items():
-            if provider.enabled:
-                parts[name] = assemble_provider(name, provider, config, poller)
-        async with open_system(tree(config, parts, shared)) as system:
-            services = _services(config, parts, system, shared, socket_path=socket_path, stop=stop)
-            sessions = OpenSessions()
-            doorways = _doorways(config, socket_path, poller, services)
-            daemon = Daemon(services, sessions, [doorway.listener for doorway in doorways])
-            try:
-                specification = doors(config, doorways, shared, sessions)
-                await system.supervisor(ROOT).start_child(specification)
-                yield daemon
-            finally:
-                daemon.close_doors()
-    finally:
-        for part in parts.values():
-            if part.listener is not None:
-                part.listener.close()
-        poller.close()
-
-
-def _services(
-    config: Config,
-    parts: dict[str, ProviderParts],
-    system: System,
-    shared: Shared,
-    *,
-    socket_path: Path,
-    stop: Callable[[], None],
-) -> Services:
-    """Connect what routes read and call."""
-    upstreams = {
-        name: Upstream(
-            interface=part.member.interface,
-            actor=system.ref(provider_name(name)),
-            breaker=system.ref(breaker_name(name)),
-            gate=shared.gates.of(name),
-            retry=retry_policy(config.providers[name].retry),
-        )
-        for name, part in parts.items()
-        if part.member.interface is not None
-    }
-    members = {name: part.member for name, part in parts.items()}
-    policy = retry_policy(config.retry)
-    resolver = Resolver(
-        aliases={
-            name: Target(group=alias.group, provider=alias.provider, model=alias.model)
-            for name, alias in config.models.items()
-        },
-        groups=groups(config),
-        members=members,
-        plans=shared.failover.plans,
-        attempts=policy.max_attempts,
-    )
-    forwarder = Forwarder(
-        upstreams=upstreams,
-        breakers=shared.breakers,
-        budget=RetryBudget(config.retry.budget_percent / 100, config.retry.budget_floor),
-        telemetry=system.ref("telemetry"),
-        failover=system.ref("failover"),
-        policy=policy,
-    )
-    return Services(
-        config=config,
-        version=importlib.metadata.version("standby"),
-        socket=socket_path,
-        started_at=time.time(),
-        started=time.monotonic(),
-        system=system,
-        members=members,
-        upstreams=upstreams,
-        resolver=resolver,
-        forwarder=forwarder,
-        breakers=shared.breakers,
-        failover=shared.failover,
-        telemetry=shared.telemetry,
-        stop=stop,
-    )
+    async with open_services(config, socket_path=socket_path, stop=stop) as running:
+        services = running.services
+        sessions = OpenSessions()
+        doorways = _doorways(config, socket_path, running.shared.poller, services)
+        daemon = Daemon(services, sessions, [doorway.listener for doorway in doorways])
+        try:
+            specification = doors(config, doorways, running.shared, sessions)
+            await services.system.supervisor(ROOT).start_child(specification)
+            yield daemon
+        finally:
+            daemon.close_doors()
 
 
 def _doorways(

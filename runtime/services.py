@@ -1,12 +1,12 @@
-"""What the daemon's own routes read: the parts of a running daemon, in one place."""
+"""What routes and programs in process read: the parts of a running tree, in one place."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from runtime.configuration import Config
+from runtime.configuration import Config, ProviderConfig
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.failover import FailoverBoard
 from runtime.routing.forward import Forwarder
@@ -22,16 +22,17 @@ ROOT = "standby"
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a running daemon.
+    """The parts of a running tree.
 
     Attributes:
         config: The configuration in force.
-        version: The daemon's version.
-        socket: The path of the Unix socket.
-        started_at: When the daemon started, in seconds since 1970.
+        providers: The settings of every provider that is used, those added while running included.
+        version: Standby's version.
+        socket: The path of the Unix socket; None where there are no doors.
+        started_at: When it started, in seconds since 1970.
         started: The same on the monotonic clock, for the uptime.
         system: The running tree.
-        members: All providers of the configuration, configured or not.
+        members: All providers that are used, configured or not.
         upstreams: Those that are configured.
         resolver: Finds the candidates for a model name.
         forwarder: Tries them.
@@ -42,13 +43,14 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     config: Config
+    providers: dict[str, ProviderConfig]
     version: str
-    socket: Path
+    socket: Path | None
     started_at: float
     started: float
     system: System
-    members: Mapping[str, Member]
-    upstreams: Mapping[str, Upstream]
+    members: dict[str, Member]
+    upstreams: dict[str, Upstream]
     resolver: Resolver
     forwarder: Forwarder
     breakers: Table[str, BreakerView]
@@ -58,5 +60,5 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def uptime(self) -> float:
-        """Seconds since the daemon started."""
+        """Seconds since the tree started."""
         return time.monotonic() - self.started

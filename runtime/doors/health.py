@@ -64,7 +64,7 @@ class HealthRoutes:
             "pid": os.getpid(),
             "uptime": services.uptime,
             "started_at": started.isoformat(timespec="seconds"),
-            "socket": str(services.socket),
+            "socket": None if services.socket is None else str(services.socket),
             "groups": self._groups(),
             "providers": self._providers(now),
             "metrics": services.telemetry.metrics.value,
@@ -107,7 +107,7 @@ class HealthRoutes:
         nodes = self._nodes()
         found = {}
         for name, member in services.members.items():
-            config = services.config.providers[name]
+            config = services.providers[name]
             facts: dict[str, object] = {
                 "kind": config.kind,
                 "wire": member.dialect,
