@@ -59,9 +59,11 @@ class Failure(Exception):  # noqa: N818 - it is the design's word, and not every
         retry_after: Seconds the upstream asked to be left alone, if it said.
         upstream_body: The upstream's own error answer, whole, where it may be passed on.
         upstream_content_type: The content type of ``upstream_body``.
+        crashed: Whether the provider's own task ended with an exception while it had the request.
     """
 
     __slots__ = (
+        "crashed",
         "kind",
         "message",
         "provider",
@@ -81,6 +83,7 @@ class Failure(Exception):  # noqa: N818 - it is the design's word, and not every
         retry_after: float | None = None,
         upstream_body: bytes | None = None,
         upstream_content_type: bytes | None = None,
+        crashed: bool = False,
     ) -> None:
         super().__init__(kind, provider, message)
         self.kind = kind
@@ -90,6 +93,7 @@ class Failure(Exception):  # noqa: N818 - it is the design's word, and not every
         self.retry_after = retry_after
         self.upstream_body = upstream_body
         self.upstream_content_type = upstream_content_type
+        self.crashed = crashed
 
     def __str__(self) -> str:
         return f"{self.provider}: {self.message}"

@@ -204,7 +204,7 @@ async def _begin(
         connection = await pending.wait()
     except (ActorDown, NoProcess) as down:
         ended = "its task ended and is being restarted"
-        raise Failure("provider_down", task.provider.name, ended) from down
+        raise _provider_down(task, ended, down) from down
     except CallTimeout as late:
         raise Failure("queue_full", task.provider.name, str(late)) from late
     except MailboxFull as full:
@@ -370,9 +370,18 @@ def _provider_ended(lost: ConnectionLost) -> bool:
     return isinstance(lost.reason, ActorDown)
 
 
+def _provider_down(task: Exchange, message: str, down: ActorDown) -> Failure:
+    """Say that the provider's task ended; and whether it crashed, which this request may have done.
+
+    One that was killed did not.
+    """
+    crashed = isinstance(down.reason, BaseException)
+    return Failure("provider_down", task.provider.name, message, crashed=crashed)
+
+
 def _lost(task: Exchange, lost: ConnectionLost) -> Failure:
     """Tell a provider task that ended from an upstream that hung up."""
     if _provider_ended(lost):
         ended = "its task ended in the middle of the answer and is being restarted"
-        return Failure("provider_down", task.provider.name, ended)
+        return _provider_down(task, ended, task.actor.down())
     return Failure("reset", task.provider.name, str(lost))

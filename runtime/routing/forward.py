@@ -38,6 +38,10 @@ _RESTART_PATIENCE = 10.0
 _MOST_DEATHS = 20
 """Attempts of one request that may end with their provider's task, beyond those it may make."""
 
+_MOST_CRASHES = 2
+"""Crashes of one provider's task, while it had this request, after which the request is suspected
+of being their cause and is not given to that provider again."""
+
 _FREE: frozenset[FailureKind] = frozenset({"provider_down", "queue_full"})
 """Failures of the daemon's own: going on after them adds no load to any upstream that failed, so
 they are not paid for out of the retry budget."""
@@ -156,6 +160,7 @@ class _Run:
     __slots__ = (
         "_answer",
         "_charged",
+        "_crashes",
         "_down_since",
         "_ended",
         "_failures",
@@ -177,6 +182,7 @@ class _Run:
         self._failures: list[Failure] = []
         self._tries: dict[str, int] = {}
         self._charged = 0
+        self._crashes: dict[str, int] = {}
         self._down_since: float | None = None
         self._ended = 0.0
         self.attempts = 0
@@ -225,6 +231,7 @@ class _Run:
         return (
             upstream is not None
             and self._tries.get(candidate.provider, 0) < upstream.retry.max_attempts
+            and self._crashes.get(candidate.provider, 0) < _MOST_CRASHES
         )
 
     async def _pause(self, rounds: int, failures: Sequence[Failure]) -> None:
@@ -288,6 +295,8 @@ class _Run:
         if failure.kind not in _FREE:
             self._charged += 1
             self._tries[candidate.provider] = self._tries.get(candidate.provider, 0) + 1
+        if failure.crashed:
+            self._crashes[candidate.provider] = self._crashes.get(candidate.provider, 0) + 1
         return self._note(failure)
 
     def _note(self, failure: Failure) -> Failure:

@@ -270,3 +270,18 @@ async def test_a_provider_that_is_away_does_not_prolong_the_wait_for_one_that_as
         ended = await gave_up(running, "a", "b", patience=500)
         assert trio.current_time() < 15
         assert ended.retry_after == pytest.approx(300, abs=15)
+
+
+async def test_a_request_that_crashes_its_provider_again_is_not_given_to_it_a_third_time(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(tmp_path, scripted.answers, says(failing(503))) as running:
+        broken = running.upstreams["a"].interface
+        # What no socket can send crashes the provider's task, as a defect of its API module would.
+        monkeypatch.setattr(broken, "transform_request", lambda _request, _model: "no bytes")
+        ended = await gave_up(running, "a", "b", attempts=5)
+        assert ended.attempts == 5
+        assert running.kinds() == ["a provider_down", "b server_error"] * 2 + ["b server_error"]
+        assert running.system.ref("provider:a").incarnation == 3
+        monkeypatch.undo()
+        assert (await running.ask("a")).served == "a", "other requests are not held against it"
