@@ -71,6 +71,8 @@ class Breaker(Actor):
         observer: The actor that hears of every change, by name.
     """
 
+    poison_limit = 3
+
     def __init__(
         self,
         provider: str,

@@ -79,6 +79,8 @@ class FailoverManager(Actor):
         ready: Tells whether a provider would take a request.
     """
 
+    poison_limit = 3
+
     def __init__(self, board: FailoverBoard, groups: Sequence[Group], ready: Ready) -> None:
         self._board = board
         self._groups = groups
