@@ -241,7 +241,8 @@ async def _relay_plain(
 ) -> None:
     """Read the whole answer, check it, send it."""
     body = await connection.read_body(task.provider.settings.max_answer, deadline)
-    peek = task.provider.dialect.peek_answer(body, head.header(b"content-type"))
+    operation = task.provider.dialect.operations[task.job.request.operation]
+    peek = operation.peek_answer(body, head.header(b"content-type"))
     result.usage = peek.usage
     result.first_token = trio.current_time()
     result.committed = True
@@ -327,6 +328,8 @@ async def _relay_events(task: Exchange, connection: ClientConnection, reader: St
         return reader.error is None and not answer.crowded
 
     while True:
+        if answer.crowded:
+            await answer.drain()
         try:
             going_on = await connection.relay(take, stall, end)
             last = b"" if going_on or reader.finished else reader.end()
@@ -350,7 +353,6 @@ async def _relay_events(task: Exchange, connection: ClientConnection, reader: St
             raise Failure("broken_stream", name, reader.error.message)
         if not going_on:
             raise Failure("broken_stream", name, "the stream ended without its finish marker")
-        await answer.drain()
 
 
 async def _farewell(connection: ClientConnection) -> None:
