@@ -33,7 +33,13 @@ from supervision.jobs import Job
 from supervision.published import Published, PublishedWriter, Table, TableWriter
 from supervision.reasons import Reason, Shutdown, describe_reason, is_orderly, root_causes
 from supervision.refs import Ref
-from supervision.registry import AlreadyRegistered, Registration, Registry, RegistryEvent
+from supervision.registry import (
+    AlreadyRegistered,
+    Registration,
+    Registry,
+    RegistryEntry,
+    RegistryEvent,
+)
 from supervision.reports import Report, Reports
 from supervision.signals import stop_on_signal
 from supervision.specs import ChildSpec, dynamic_supervisor, supervisor
@@ -79,6 +85,7 @@ __all__ = [
     "Ref",
     "Registration",
     "Registry",
+    "RegistryEntry",
     "RegistryEvent",
     "Report",
     "Reports",

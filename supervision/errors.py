@@ -231,7 +231,24 @@ class ChildNotFound(AdminError):
 
 
 class MaxChildren(AdminError):
-    """The supervisor already has as many children as it may."""
+    """The supervisor already has as many children as it may, those being restarted included.
+
+    Args:
+        name: the child that was not started.
+        supervisor: who is full.
+        limit: its ``max_children``.
+    """
 
     code = "max_children"
-    text = "was not started: its supervisor has as many children as it may"
+
+    def __init__(self, name: str, supervisor: str, limit: float) -> None:
+        super().__init__(name)
+        self.args = (name, supervisor, limit)
+        self.supervisor = supervisor
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"child {self.name!r} was not started: {self.supervisor!r} has as many children as "
+            f"its max_children allows ({self.limit})"
+        )

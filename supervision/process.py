@@ -337,8 +337,8 @@ class Process(Node, ABC):
             return f"it did not get through its start in {self.child.spec.start_timeout:g} s"
         return "killed"
 
-    def watch(self, callback: DownCallback) -> Callable[[], None]:
-        """Call back when it has ended; returns how to take that back."""
+    def watch(self, callback: DownCallback, *, first: bool = False) -> Callable[[], None]:
+        """Call back when it has ended, first or in turn; returns how to take that back."""
         if self.finished:
             callback(self.exit_reason)
             return lambda: None
@@ -346,7 +346,10 @@ class Process(Node, ABC):
             self._watchers = {}
         watchers = self._watchers
         token = object()
+        earlier = tuple(watchers) if first else ()
         watchers[token] = callback
+        for other in earlier:
+            watchers[other] = watchers.pop(other)
 
         def unwatch() -> None:
             watchers.pop(token, None)

@@ -36,8 +36,8 @@ class Recipient(Protocol):
     def kill(self, reason: Reason = "killed") -> bool:
         """End it now."""
 
-    def watch(self, callback: DownCallback) -> Callable[[], None]:
-        """Call back once when it has ended; returns how to take that back."""
+    def watch(self, callback: DownCallback, *, first: bool = False) -> Callable[[], None]:
+        """Call back once when it has ended, first or in turn; returns how to take that back."""
 
     @property
     def node(self) -> Node:
@@ -173,12 +173,14 @@ class Ref:
 
     # ---- watching
 
-    def watch(self, callback: DownCallback) -> Callable[[], None]:
+    def watch(self, callback: DownCallback, *, first: bool = False) -> Callable[[], None]:
         """Call back when the present incarnation has ended: the ground of all monitors.
 
         Args:
             callback: gets the exit reason; synchronous, must not raise. Called at once with
                 ``"noproc"`` (or the last reason) when nothing runs under the name.
+            first: before those that watch already: for what is kept in the actor's name and must
+                be gone when anybody else learns of its end.
 
         Returns:
             A function that takes it back; harmless when it has been called.
@@ -186,7 +188,7 @@ class Ref:
         if self._recipient is None:
             callback(self._reason)
             return _nothing
-        return self._recipient.watch(callback)
+        return self._recipient.watch(callback, first=first)
 
     async def wait_down(self) -> Reason:
         """Wait until the present incarnation has ended.

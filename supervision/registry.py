@@ -2,14 +2,18 @@
 
 Unlike a name, a key is anything hashable, is taken by the actor itself, and may belong to several
 actors at once in a ``duplicate`` registry. An entry lives as long as the incarnation that made it:
-it is gone, and the listeners have been told, before the supervisor gets the exit notice.
+it is gone, and the listeners have been told, before anybody learns of that incarnation's end,
+monitors and callers as well as the supervisor.
+
+Where Elixir takes match specifications, a plain function of the value does here.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
+from itertools import count
 from typing import Any, Literal
 
 import msgspec
@@ -21,7 +25,7 @@ from supervision.reports import LOGGER
 
 
 class AlreadyRegistered(SupervisionError):  # noqa: N818 - Elixir's name for it
-    """The key is taken: by another living actor in a unique registry, or by this one already.
+    """The key is taken: by another living actor, or by this one already.
 
     Args:
         key: the key.
@@ -38,8 +42,16 @@ class AlreadyRegistered(SupervisionError):  # noqa: N818 - Elixir's name for it
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """One entry: who, and the value it gave."""
+    """One entry under a known key: who, and the value it gave."""
 
+    ref: Ref
+    value: Any
+
+
+class RegistryEntry(msgspec.Struct, frozen=True):
+    """One entry with its key, as ``select`` lists them."""
+
+    key: Hashable
     ref: Ref
     value: Any
 
@@ -64,24 +76,42 @@ Listener = Callable[[RegistryEvent], None]
 
 
 class Registry:
-    """Keys, their owners and values. All of it is synchronous: no message, no wait.
+    """Keys, their owners and values. All of it is synchronous: no message, no wait, no lock.
+
+    Keys are compared as those of a dictionary are.
 
     Args:
-        keys: ``unique`` (one owner for each key) or ``duplicate`` (any number of owners).
+        keys: ``unique`` (one owner for each key) or ``duplicate`` (any number of owners, each as
+            often as it likes).
+        meta: facts about the registry itself, to begin with.
+
+    Attributes:
+        kind: ``unique`` or ``duplicate``.
+        meta: those facts, an ordinary dictionary; they outlive every actor.
     """
 
-    def __init__(self, keys: Literal["unique", "duplicate"] = "unique") -> None:
+    def __init__(
+        self,
+        keys: Literal["unique", "duplicate"] = "unique",
+        *,
+        meta: Mapping[Hashable, Any] | None = None,
+    ) -> None:
         if keys not in ("unique", "duplicate"):
             raise ValueError(f"keys must be unique or duplicate, not {keys!r}")
         self.kind = keys
-        # By key, then by owner: both in the order of registration.
-        self._entries: dict[Hashable, dict[Ref, Any]] = {}
-        self._by_owner: dict[Ref, dict[Hashable, None]] = {}
+        self.meta: dict[Hashable, Any] = dict(meta or {})
+        # Entries by key, then by a running number: in the order of registration, and an owner's
+        # are found and removed without a walk over everybody else's.
+        self._entries: dict[Hashable, dict[int, Registration]] = {}
+        self._by_owner: dict[Ref, dict[Hashable, dict[int, None]]] = {}
         self._unwatch: dict[Ref, Callable[[], None]] = {}
+        self._number = count()
         self._listeners: list[Listener] = []
 
     def __len__(self) -> int:
-        return sum(len(owners) for owners in self._entries.values())
+        return sum(len(entries) for entries in self._entries.values())
+
+    # ---- entries come and go
 
     def register(self, owner: Ref, key: Hashable, value: Any = None) -> None:
         """Take a key for an actor's present incarnation.
@@ -92,26 +122,26 @@ class Registry:
             value: anything.
 
         Raises:
-            AlreadyRegistered: the key is taken.
+            AlreadyRegistered: the key of a unique registry is taken, if only by the owner itself.
             ActorDown: the owner is not alive.
         """
         if not owner.alive:
             raise owner.down()
-        owners = self._entries.get(key)
-        if owners:
-            if owner in owners:
-                raise AlreadyRegistered(key, owner)
-            if self.kind == "unique":
-                raise AlreadyRegistered(key, next(iter(owners)))
+        entries = self._entries.get(key)
+        if entries and self.kind == "unique":
+            raise AlreadyRegistered(key, next(iter(entries.values())).ref)
+        if entries is None:
+            entries = self._entries[key] = {}
         if owner not in self._by_owner:
             self._by_owner[owner] = {}
-            self._unwatch[owner] = owner.watch(partial(self._ended, owner))
-        self._entries.setdefault(key, {})[owner] = value
-        self._by_owner[owner][key] = None
+            self._unwatch[owner] = owner.watch(partial(self._ended, owner), first=True)
+        number = next(self._number)
+        entries[number] = Registration(owner, value)
+        self._by_owner[owner].setdefault(key, {})[number] = None
         self._tell("register", key, owner, value)
 
     def unregister(self, owner: Ref, key: Hashable) -> bool:
-        """Give a key back.
+        """Give a key back, with every entry the owner has under it.
 
         Args:
             owner: who has it.
@@ -120,67 +150,121 @@ class Registry:
         Returns:
             False when it did not have it.
         """
-        owners = self._entries.get(key)
-        if not owners or owner not in owners:
-            return False
-        value = self._remove(owner, key)
-        if not self._by_owner[owner]:
-            del self._by_owner[owner]
-            self._unwatch.pop(owner)()
-        self._tell("unregister", key, owner, value)
-        return True
+        return self._drop(owner, key, list(self._by_owner.get(owner, {}).get(key, ()))) > 0
 
-    def lookup(self, key: Hashable) -> list[Registration]:
-        """Everyone registered under a key, the earliest first.
+    def unregister_match(
+        self, owner: Ref, key: Hashable, accepts: Callable[[Any], bool]
+    ) -> int:  # fmt: skip
+        """Give back those of an owner's entries under a key whose value is of a kind.
 
         Args:
+            owner: who has them.
             key: the key.
+            accepts: asked with each value; if it raises, nothing is given back.
+
+        Returns:
+            How many went.
         """
-        return [Registration(ref, value) for ref, value in self._entries.get(key, {}).items()]
-
-    def whereis(self, key: Hashable) -> Ref | None:
-        """The first registered under a key: in a unique registry, the one.
-
-        Args:
-            key: the key.
-        """
-        return next(iter(self._entries.get(key, ())), None)
-
-    def keys(self, owner: Ref) -> list[Hashable]:
-        """The keys an actor has, the earliest first.
-
-        Args:
-            owner: the actor.
-        """
-        return list(self._by_owner.get(owner, ()))
+        entries = self._entries.get(key, {})
+        numbers = list(self._by_owner.get(owner, {}).get(key, ()))
+        return self._drop(owner, key, [n for n in numbers if accepts(entries[n].value)])
 
     def update(self, owner: Ref, key: Hashable, change: Callable[[Any], Any]) -> Any:
-        """Replace an actor's own value.
+        """Replace an actor's own value; listeners are not told.
 
         Args:
             owner: who has the key.
             key: the key.
-            change: makes the new value of the old.
+            change: makes the new value of the old; if it raises, the old one stays.
 
         Returns:
             The new value.
 
         Raises:
-            KeyError: the actor does not have that key.
+            KeyError: the actor does not have that key; ``change`` was not called.
+            TypeError: the registry is a duplicate one, where an owner may have many values.
         """
-        owners = self._entries.get(key, {})
-        value = owners[owner] = change(owners[owner])
+        if self.kind == "duplicate":
+            raise TypeError("update is for unique registries: here an owner may have many values")
+        number = next(iter(self._by_owner.get(owner, {})[key]))
+        entries = self._entries[key]
+        value = change(entries[number].value)
+        if number not in entries:
+            raise KeyError(key)  # `change` itself gave the key back
+        entries[number] = Registration(owner, value)
         return value
 
+    # ---- reading
+
+    def lookup(self, key: Hashable) -> list[Registration]:
+        """Every entry under a key, the earliest first.
+
+        Args:
+            key: the key.
+        """
+        return list(self._entries.get(key, {}).values())
+
+    def whereis(self, key: Hashable) -> Ref | None:
+        """The first registered under a key: in a unique registry, the one.
+
+        The reference belongs to the owner's name, so it outlives the owner's restarts.
+
+        Args:
+            key: the key.
+        """
+        first = next(iter(self._entries.get(key, {}).values()), None)
+        return None if first is None else first.ref
+
+    def keys(self, owner: Ref) -> list[Hashable]:
+        """The keys an actor has, the earliest first, each as often as it has it.
+
+        Args:
+            owner: the actor.
+        """
+        held = self._by_owner.get(owner, {})
+        return [key for key, numbers in held.items() for _ in numbers]
+
+    def values(self, owner: Ref, key: Hashable) -> list[Any]:
+        """The values an actor has under a key, the earliest first.
+
+        Args:
+            owner: the actor.
+            key: the key.
+        """
+        entries = self._entries.get(key, {})
+        return [entries[number].value for number in self._by_owner.get(owner, {}).get(key, ())]
+
+    def match(self, key: Hashable, accepts: Callable[[Any], bool]) -> list[Registration]:
+        """Every entry under a key whose value is of a kind, the earliest first.
+
+        Args:
+            key: the key.
+            accepts: asked with each value.
+        """
+        return [entry for entry in self.lookup(key) if accepts(entry.value)]
+
+    def select(self, accepts: Callable[[RegistryEntry], bool] | None = None) -> list[RegistryEntry]:
+        """Entries under whatever key: those under one key together, the earliest first.
+
+        Args:
+            accepts: asked with each entry; ``None`` takes them all.
+        """
+        every = [
+            RegistryEntry(key, entry.ref, entry.value)
+            for key, entries in self._entries.items()
+            for entry in entries.values()
+        ]
+        return every if accepts is None else [entry for entry in every if accepts(entry)]
+
     def dispatch(self, key: Hashable, message: Any) -> int:
-        """Cast a message to everyone under a key.
+        """Cast a message to everyone under a key, once for each entry.
 
         Args:
             key: the key.
             message: anything.
 
         Returns:
-            How many it was delivered to.
+            How many were delivered.
         """
         return sum(entry.ref.cast(message) for entry in self.lookup(key))
 
@@ -201,19 +285,38 @@ class Registry:
 
         return end
 
-    def _remove(self, owner: Ref, key: Hashable) -> Any:
-        owners = self._entries[key]
-        value = owners.pop(owner)
-        if not owners:
+    # ---- inside
+
+    def _drop(self, owner: Ref, key: Hashable, numbers: list[int]) -> int:
+        """Remove some of an owner's entries under a key, stop watching when it has none, tell."""
+        values = [self._remove(owner, key, number) for number in numbers]
+        if values and not self._by_owner[owner]:
+            del self._by_owner[owner]
+            self._unwatch.pop(owner)()
+        for value in values:
+            self._tell("unregister", key, owner, value)
+        return len(values)
+
+    def _remove(self, owner: Ref, key: Hashable, number: int) -> Any:
+        entries, held = self._entries[key], self._by_owner[owner]
+        value = entries.pop(number).value
+        if not entries:
             del self._entries[key]
-        del self._by_owner[owner][key]
+        del held[key][number]
+        if not held[key]:
+            del held[key]
         return value
 
     def _ended(self, owner: Ref, reason: Reason) -> None:
         """The owner's incarnation has ended: forget all of it, then tell."""
         del reason
         self._unwatch.pop(owner, None)
-        gone = [(key, self._remove(owner, key)) for key in self.keys(owner)]
+        held = {key: list(numbers) for key, numbers in self._by_owner.get(owner, {}).items()}
+        gone = [
+            (key, self._remove(owner, key, number))
+            for key, numbers in held.items()
+            for number in numbers
+        ]
         self._by_owner.pop(owner, None)
         for key, value in gone:
             self._tell("unregister", key, owner, value)

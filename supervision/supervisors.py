@@ -204,7 +204,7 @@ class StaticSupervisor(SupervisorProcess):
     def check_room(self, name: str) -> None:
         """Raise ``MaxChildren`` when there is no room for one more."""
         if len(self.children) >= self.plan.max_children:
-            raise MaxChildren(name)
+            raise MaxChildren(name, self.name, self.plan.max_children)
 
     def _ref_or_raise(self, child: Child, failure: Reason | None) -> Ref | None:
         if failure is not None:
