@@ -1,9 +1,11 @@
 """Anthropic's API, and everything that speaks it at another address."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from providers.interface import ProviderInterface
-from providers.wire import ANTHROPIC, Dialect
+from providers.wire import ANTHROPIC, Dialect, OperationName
 
 __all__ = ["AnthropicProvider"]
 
@@ -12,10 +14,12 @@ _VERSION = "2023-06-01"
 
 
 class AnthropicProvider(ProviderInterface):
-    """Messages at ``{base_url}/v1/messages``."""
+    """Messages and the counting of their tokens, behind a ``base_url`` without a version."""
 
     dialect: ClassVar[Dialect] = ANTHROPIC
-    chat_path: ClassVar[str] = "/v1/messages"
+    paths: ClassVar[Mapping[OperationName, str]] = MappingProxyType(
+        {"chat": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
+    )
 
     def auth_headers(self) -> list[tuple[bytes, bytes]]:
         """Return the ``x-api-key`` header, when there is a key."""

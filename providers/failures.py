@@ -1,5 +1,6 @@
 """What can go wrong with a provider, in the terms that routing decides by."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 __all__ = ["Failure", "FailureKind"]
@@ -58,7 +59,7 @@ class Failure(Exception):  # noqa: N818 - it is the design's word, and not every
         status: The upstream's HTTP status, if it answered.
         retry_after: Seconds the upstream asked to be left alone, if it said.
         upstream_body: The upstream's own error answer, whole, where it may be passed on.
-        upstream_content_type: The content type of ``upstream_body``.
+        upstream_headers: The headers of the upstream's error answer, if it answered.
         crashed: Whether the provider's own task ended with an exception while it had the request.
     """
 
@@ -70,7 +71,7 @@ class Failure(Exception):  # noqa: N818 - it is the design's word, and not every
         "retry_after",
         "status",
         "upstream_body",
-        "upstream_content_type",
+        "upstream_headers",
     )
 
     def __init__(
@@ -82,7 +83,7 @@ class Failure(Exception):  # noqa: N818 - it is the design's word, and not every
         status: int | None = None,
         retry_after: float | None = None,
         upstream_body: bytes | None = None,
-        upstream_content_type: bytes | None = None,
+        upstream_headers: Sequence[tuple[bytes, bytes]] = (),
         crashed: bool = False,
     ) -> None:
         super().__init__(kind, provider, message)
@@ -92,7 +93,7 @@ class Failure(Exception):  # noqa: N818 - it is the design's word, and not every
         self.status = status
         self.retry_after = retry_after
         self.upstream_body = upstream_body
-        self.upstream_content_type = upstream_content_type
+        self.upstream_headers = upstream_headers
         self.crashed = crashed
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -11,7 +11,7 @@ from providers.failures import Failure, FailureKind
 from providers.http import ResponseHead, Target
 from providers.patterns import matches_any
 from providers.retry_after import parse_retry_after
-from providers.wire import AnswerFault, Dialect, UpstreamError
+from providers.wire import AnswerFault, Dialect, OperationName, UpstreamError
 
 __all__ = [
     "HOP_BY_HOP",
@@ -121,11 +121,14 @@ class ForwardRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         headers: The asker's headers, names in lower case.
-        derived: What has been derived from the headers, to be used again with the same ones.
+        derived: What has been derived from headers, operation and target, to be used again with
+            the same ones.
         body: The asker's body, byte for byte.
         model: The model named in the body.
         stream: Whether a streamed answer is asked for.
         request_id: The daemon's own id of the request.
+        operation: What is asked for.
+        target: The target as the asker sent it; its query travels on, its path does not.
     """
 
     headers: Sequence[tuple[bytes, bytes]]
@@ -134,6 +137,8 @@ class ForwardRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     stream: bool
     request_id: str
+    operation: OperationName = "chat"
+    target: str = ""
 
 
 class ProviderInterface(ABC):
@@ -146,10 +151,14 @@ class ProviderInterface(ABC):
 
     Raises:
         ValueError: When the settings cannot be used; says why.
+
+    Attributes:
+        dialect: The wire format it speaks.
+        paths: Where each operation of the dialect is asked for, behind ``base_url``.
     """
 
     dialect: ClassVar[Dialect]
-    chat_path: ClassVar[str]
+    paths: ClassVar[Mapping[OperationName, str]]
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.settings = settings
@@ -174,8 +183,7 @@ class ProviderInterface(ABC):
         ]
         secrets = [settings.api_key or "", *(value for _, value in settings.headers)]
         self._secrets = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
-        path = f"{self.target.base_path}{self.chat_path}"
-        self._head = f"POST {path} HTTP/1.1\r\n".encode("ascii") + _header_lines(own)
+        self._own_lines = _header_lines(own)
 
     @abstractmethod
     def auth_headers(self) -> list[tuple[bytes, bytes]]:
@@ -234,11 +242,14 @@ class ProviderInterface(ABC):
             body = self.dialect.with_model(body, model)
         head = request.derived.get(self)
         if head is None:
-            head = request.derived[self] = self._head_for(request.headers)
+            head = request.derived[self] = self._head_for(request)
         return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
 
-    def _head_for(self, asked: Sequence[tuple[bytes, bytes]]) -> bytes:
+    def _head_for(self, request: ForwardRequest) -> bytes:
         """Return the head of an upstream request but for its last line."""
+        asked = request.headers
+        _, mark, query = request.target.partition("?")
+        path = f"{self.target.base_path}{self.paths[request.operation]}{mark}{query}"
         skip = self._not_forwarded
         for name, value in asked:
             if name == b"connection":  # what it names belongs to the asker's connection too
@@ -246,7 +257,8 @@ class ProviderInterface(ABC):
         headers = [pair for pair in asked if pair[0] not in skip]
         names = [pair[0] for pair in headers]
         headers += [pair for pair in self._defaults if pair[0] not in names]
-        return self._head + _header_lines(headers)
+        line = f"POST {path} HTTP/1.1\r\n".encode("ascii")
+        return line + self._own_lines + _header_lines(headers)
 
     def handle_error(self, head: ResponseHead, body: bytes) -> Failure:
         """Judge an answer whose status is not a success.
@@ -271,7 +283,7 @@ class ProviderInterface(ABC):
             status=head.status,
             retry_after=parse_retry_after(head.headers),
             upstream_body=self._redact_bytes(body) if error is not None else None,
-            upstream_content_type=head.header(b"content-type") if error is not None else None,
+            upstream_headers=[(name, self._redact_bytes(value)) for name, value in head.headers],
         )
 
     def handle_stream_error(self, error: UpstreamError) -> Failure:

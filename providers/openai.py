@@ -1,18 +1,22 @@
 """OpenAI's API, and everything that speaks it at another address: Ollama, vLLM, llama.cpp."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from providers.interface import ProviderInterface
-from providers.wire import OPENAI, Dialect
+from providers.wire import OPENAI, Dialect, OperationName
 
 __all__ = ["OpenAIProvider"]
 
 
 class OpenAIProvider(ProviderInterface):
-    """Chat completions at ``{base_url}/chat/completions``."""
+    """Chat completions and embeddings, behind a ``base_url`` that ends in ``/v1``."""
 
     dialect: ClassVar[Dialect] = OPENAI
-    chat_path: ClassVar[str] = "/chat/completions"
+    paths: ClassVar[Mapping[OperationName, str]] = MappingProxyType(
+        {"chat": "/chat/completions", "embeddings": "/embeddings"}
+    )
 
     def auth_headers(self) -> list[tuple[bytes, bytes]]:
         """Return the bearer token, when there is a key."""

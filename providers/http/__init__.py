@@ -6,6 +6,7 @@ A `Poller` holds all sockets; its `run` and its wheel's `run` each need one task
 
 from providers.http.client import ClientConnection
 from providers.http.connecting import Target, connect
+from providers.http.dates import http_date
 from providers.http.errors import (
     BadRequest,
     ConnectError,
@@ -29,6 +30,7 @@ from providers.http.messages import (
 from providers.http.poller import Poller
 from providers.http.server import Peer, ServerConnection
 from providers.http.tls import TLSClientConnection, default_ssl_context
+from providers.http.upstream import UpstreamConnection
 from providers.http.wheel import Alarm, DeadlineWheel, Timed
 
 __all__ = [
@@ -54,11 +56,13 @@ __all__ = [
     "Target",
     "Timed",
     "Truncated",
+    "UpstreamConnection",
     "bind_tcp",
     "bind_unix",
     "chunk",
     "connect",
     "default_ssl_context",
+    "http_date",
     "request_head",
     "response_head",
 ]

@@ -14,6 +14,7 @@ from providers.wire.events import MAX_EVENT, StreamReader
 from providers.wire.faults import AnswerFault, AnswerFaultKind, WireError
 from providers.wire.models import page_of
 from providers.wire.openai import OpenAIDialect
+from providers.wire.operations import Operation, OperationName
 from providers.wire.values import AnswerPeek, ModelEntry, RequestPeek, UpstreamError, Usage
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "AnswerPeek",
     "Dialect",
     "ModelEntry",
+    "Operation",
+    "OperationName",
     "RequestPeek",
     "StreamReader",
     "UpstreamError",
@@ -35,10 +38,10 @@ __all__ = [
 ]
 
 OPENAI: Final[Dialect] = OpenAIDialect()
-"""Chat completions."""
+"""Chat completions and embeddings."""
 
 ANTHROPIC: Final[Dialect] = AnthropicDialect()
-"""Messages."""
+"""Messages and the counting of their tokens."""
 
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
     {dialect.name: dialect for dialect in (OPENAI, ANTHROPIC)}

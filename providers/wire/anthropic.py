@@ -1,6 +1,6 @@
-"""Anthropic's dialect: messages."""
+"""Anthropic's dialect: messages and the counting of their tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -12,6 +12,9 @@ from providers.wire.dialect import Dialect
 from providers.wire.error_types import anthropic_type
 from providers.wire.events import MAX_EVENT
 from providers.wire.faults import AnswerFault
+from providers.wire.operations import Operation
+from providers.wire.requests import peek_model
+from providers.wire.token_counts import peek_token_count
 from providers.wire.values import AnswerPeek, ModelEntry, UpstreamError
 
 __all__ = ["AnthropicDialect"]
@@ -29,11 +32,20 @@ _any_decoder = msgspec.json.Decoder()
 
 
 class AnthropicDialect(Dialect):
-    """``POST /v1/messages``."""
+    """``POST /v1/messages`` and ``POST /v1/messages/count_tokens``."""
 
     name: ClassVar[str] = "anthropic"
     path: ClassVar[str] = "/v1/messages"
     error_event: ClassVar[bytes] = b"event: error\ndata: "
+
+    def further_operations(self) -> Iterable[Operation]:
+        """See ``Dialect.further_operations``."""
+        yield Operation(
+            name="count_tokens",
+            path="/v1/messages/count_tokens",
+            peek_request=peek_model,
+            peek_answer=peek_token_count,
+        )
 
     def peek_answer(self, body: bytes, content_type: bytes | None) -> AnswerPeek:
         """See ``Dialect.peek_answer``."""

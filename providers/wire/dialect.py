@@ -1,10 +1,12 @@
 """What a wire format must be able to do for requests to pass through in it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from providers.wire.events import MAX_EVENT, StreamReader
+from providers.wire.operations import Operation, OperationName
 from providers.wire.requests import peek_request, replace_model
 from providers.wire.values import AnswerPeek, ModelEntry, RequestPeek, UpstreamError
 
@@ -12,17 +14,33 @@ __all__ = ["Dialect"]
 
 
 class Dialect(ABC):
-    """One API's wire format; has no state.
+    """One API's wire format; never changes.
 
     Attributes:
         name: ``openai`` or ``anthropic``.
         path: The path at which clients ask for an answer.
         error_event: What stands before the error in an error event.
+        operations: What can be asked in it, by name; ``chat`` is always there.
     """
 
     name: ClassVar[str]
     path: ClassVar[str]
     error_event: ClassVar[bytes]
+
+    def __init__(self) -> None:
+        chat = Operation(
+            name="chat",
+            path=self.path,
+            peek_request=self.peek_request,
+            peek_answer=self.peek_answer,
+        )
+        self.operations: Mapping[OperationName, Operation] = MappingProxyType(
+            {each.name: each for each in (chat, *self.further_operations())}
+        )
+
+    @abstractmethod
+    def further_operations(self) -> Iterable[Operation]:
+        """Return what can be asked in this dialect besides ``chat``."""
 
     def peek_request(self, body: bytes) -> RequestPeek:
         """Read what routing needs of a request.

@@ -1,12 +1,13 @@
-"""OpenAI's dialect: chat completions."""
+"""OpenAI's dialect: chat completions and embeddings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
 
 from providers.wire.answers import check_json_type, error_fault, not_json
 from providers.wire.dialect import Dialect
+from providers.wire.embeddings import peek_embeddings
 from providers.wire.error_types import openai_type
 from providers.wire.events import MAX_EVENT
 from providers.wire.faults import AnswerFault
@@ -17,6 +18,8 @@ from providers.wire.openai_stream import (
     read_error,
     read_usage,
 )
+from providers.wire.operations import Operation
+from providers.wire.requests import peek_model
 from providers.wire.values import AnswerPeek, ModelEntry, UpstreamError
 
 __all__ = ["OpenAIDialect"]
@@ -43,11 +46,20 @@ _any_decoder = msgspec.json.Decoder()
 
 
 class OpenAIDialect(Dialect):
-    """``POST /v1/chat/completions``."""
+    """``POST /v1/chat/completions`` and ``POST /v1/embeddings``."""
 
     name: ClassVar[str] = "openai"
     path: ClassVar[str] = "/v1/chat/completions"
     error_event: ClassVar[bytes] = b"data: "
+
+    def further_operations(self) -> Iterable[Operation]:
+        """See ``Dialect.further_operations``."""
+        yield Operation(
+            name="embeddings",
+            path="/v1/embeddings",
+            peek_request=peek_model,
+            peek_answer=peek_embeddings,
+        )
 
     def peek_answer(self, body: bytes, content_type: bytes | None) -> AnswerPeek:
         """See ``Dialect.peek_answer``."""

@@ -1,14 +1,14 @@
 """Looking into a request without decoding it, and changing nothing in it but the model."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from providers.wire.faults import WireError
 from providers.wire.values import RequestPeek
 
-__all__ = ["peek_request", "replace_model"]
+__all__ = ["peek_model", "peek_request", "replace_model"]
 
 _ARRAY = ord("[")
 
@@ -19,7 +19,18 @@ class _Peek(msgspec.Struct, gc=False):
     stream: bool | None = None
 
 
+class _Model(msgspec.Struct, gc=False):
+    model: str
+
+
+_CHAT = (("model", "a string", b'"'), ("messages", "an array", b"["))
+_PLAIN = _CHAT[:1]
+"""The fields a request must have: the name, what its value must be, how that begins."""
+
+_STREAM = ("stream", "true or false", b"tfn")
+
 _peek_decoder = msgspec.json.Decoder(_Peek)
+_model_decoder = msgspec.json.Decoder(_Model)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -39,14 +50,37 @@ def peek_request(body: bytes) -> RequestPeek:
     try:
         peek = _peek_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise _explain(body) from None
+        raise _explain(body, _CHAT) from None
     if not peek.model or memoryview(peek.messages)[0] != _ARRAY:
-        raise _explain(body)
+        raise _explain(body, _CHAT)
     return RequestPeek(peek.model, peek.stream is True)
 
 
-def _explain(body: bytes) -> WireError:
-    """Return the first thing that is wrong with a request, and where."""
+def peek_model(body: bytes) -> RequestPeek:
+    """Read the model of a request that is never streamed; the rest is the upstream's to judge.
+
+    Args:
+        body: The request's body.
+
+    Raises:
+        WireError: The body is not a JSON object, or ``model`` is missing or no string.
+    """
+    try:
+        model = _model_decoder.decode(body).model
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _explain(body, _PLAIN) from None
+    if not model:
+        raise _explain(body, _PLAIN)
+    return RequestPeek(model)
+
+
+def _explain(body: bytes, fields: Sequence[tuple[str, str, bytes]]) -> WireError:
+    """Return the first thing that is wrong with a request, and where.
+
+    Args:
+        body: The request's body.
+        fields: The fields it must have.
+    """
     if not body.strip():
         return WireError("the request has no body; a JSON object is expected", code="invalid_json")
     try:
@@ -56,18 +90,14 @@ def _explain(body: bytes) -> WireError:
         return WireError(f"the body must be a JSON object, not {kind}", code="invalid_json")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return WireError(f"the body is not JSON: {_where(body, error)}", code="invalid_json")
-    for name, expected in (("model", "a string"), ("messages", "an array")):
+    for name, expected, _ in fields:
         if name not in members:
             return WireError(
                 f"{name}: the field is missing; {expected} is expected",
                 param=name,
                 code="missing_required_parameter",
             )
-    for name, expected, good in (
-        ("model", "a string", b'"'),
-        ("messages", "an array", b"["),
-        ("stream", "true or false", b"tfn"),
-    ):
+    for name, expected, good in (*fields, _STREAM) if fields is _CHAT else fields:
         value = bytes(members.get(name, b"null" if name == "stream" else b""))
         if value[:1] not in {good[i : i + 1] for i in range(len(good))}:
             return WireError(
@@ -130,9 +160,9 @@ def replace_model(body: bytes, model: str) -> bytes:
     try:
         members = _members_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise _explain(body) from None
+        raise _explain(body, _PLAIN) from None
     if "model" not in members:
-        raise _explain(body)
+        raise _explain(body, _PLAIN)
     return _replace_members(body, members, msgspec.json.encode(model))
 
 

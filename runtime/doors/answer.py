@@ -1,6 +1,6 @@
 """The asker's side of an exchange: turns an upstream's answer into bytes on a client connection."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from providers.http import (
     LAST_CHUNK,
@@ -8,13 +8,14 @@ from providers.http import (
     ResponseHead,
     ServerConnection,
     chunk,
+    http_date,
     response_head,
 )
 from providers.interface import HOP_BY_HOP
 from providers.wire import Dialect
 from runtime.routing.attempt import AskerGone
 
-__all__ = ["REQUEST_ID_HEADERS", "DoorAnswer"]
+__all__ = ["REQUEST_ID_HEADERS", "DoorAnswer", "relayed_headers"]
 
 REQUEST_ID_HEADERS = {"openai": b"x-request-id", "anthropic": b"request-id"}
 """The header in which each dialect's SDK looks for the id of a request."""
@@ -26,7 +27,13 @@ _NOT_RELAYED = HOP_BY_HOP | {
     b"strict-transport-security",
     b"x-standby-provider",
     b"x-standby-attempts",
+    b"x-standby-upstream-request-id",
 }
+
+_ORDINARY = frozenset({b"keep-alive", b"close"})
+"""Values of ``Connection`` that name no header which would otherwise be relayed."""
+
+_LOOKED_AT = _NOT_RELAYED | {b"connection", b"date", *REQUEST_ID_HEADERS.values()}
 
 
 class DoorAnswer:
@@ -150,15 +157,46 @@ class DoorAnswer:
     ) -> bytes:
         self.status = head.status
         id_header = self._id_header
-        headers = []
-        for pair in head.headers:
-            name = pair[0]
-            if name == id_header:
-                headers.append((b"x-standby-upstream-request-id", pair[1]))
-            elif name not in _NOT_RELAYED:
-                headers.append(pair)
+        headers = relayed_headers(head.headers, id_header)
         headers.extend(own)
         headers.append((id_header, self._request_id.encode("ascii")))
         headers.append((b"x-standby-provider", provider.encode("ascii")))
         headers.append((b"x-standby-attempts", b"%d" % attempts))
         return response_head(head.status, headers)
+
+
+def relayed_headers(
+    headers: Sequence[tuple[bytes, bytes]], id_header: bytes
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an upstream's answer that the asker gets.
+
+    Those of the upstream's own connection stay behind, the ones that its ``Connection`` header
+    names among them (RFC 9110, section 7.6.1). Its request id goes by another name, as the asker's
+    is the daemon's. A ``Date`` is added where it gave none.
+
+    Args:
+        headers: The upstream's headers, names in lower case.
+        id_header: The header of the asker's dialect for the id of a request.
+    """
+    relayed = []
+    named: set[bytes] = set()
+    dated = False
+    for pair in headers:
+        name = pair[0]
+        if name not in _LOOKED_AT:
+            relayed.append(pair)
+        elif name == id_header:
+            relayed.append((b"x-standby-upstream-request-id", pair[1]))
+        elif name == b"date":
+            dated = True
+            relayed.append(pair)
+        elif name not in _NOT_RELAYED:
+            relayed.append(pair)
+        elif name == b"connection" and pair[1] not in _ORDINARY:
+            named.update(each.strip() for each in pair[1].lower().split(b","))
+    if named:
+        relayed = [pair for pair in relayed if pair[0] not in named]
+        dated = dated and b"date" not in named
+    if not dated:
+        relayed.append((b"date", http_date()))
+    return relayed

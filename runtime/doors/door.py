@@ -17,7 +17,15 @@ from itertools import count
 import msgspec
 import trio
 
-from providers.http import Limits, Listener, Peer, Poller, ServerConnection, response_head
+from providers.http import (
+    Limits,
+    Listener,
+    Peer,
+    Poller,
+    ServerConnection,
+    http_date,
+    response_head,
+)
 from providers.wire import OPENAI
 from runtime.doors.session import Session
 from supervision import Actor, ActorDown, MaxChildren, NoProcess, SupervisorHandle
@@ -30,17 +38,11 @@ _RETRY = 0.02
 """Seconds between looks for the connections' supervisor while it is being restarted."""
 
 _BUSY_BODY = OPENAI.encode_error(503, "too many connections to this daemon")
-_BUSY = (
-    response_head(
-        503,
-        [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(_BUSY_BODY)),
-            (b"retry-after", b"1"),
-            (b"connection", b"close"),
-        ],
-    )
-    + _BUSY_BODY
+_BUSY_HEADERS = (
+    (b"content-type", b"application/json"),
+    (b"content-length", b"%d" % len(_BUSY_BODY)),
+    (b"retry-after", b"1"),
+    (b"connection", b"close"),
 )
 
 
@@ -209,7 +211,8 @@ class Door(Actor):
     def _turn_away(self, sock: socket.socket) -> None:
         self._refused += 1
         connection = ServerConnection(self._poller, sock, self._limits)
-        connection.write(_BUSY)
+        head = response_head(503, [*_BUSY_HEADERS, (b"date", http_date())])
+        connection.write(head, _BUSY_BODY)
         connection.close()
 
 

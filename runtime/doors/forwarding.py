@@ -1,4 +1,4 @@
-"""The routes that go to a provider: one for each dialect."""
+"""The routes that go to a provider: one for each operation of each dialect."""
 
 import logging
 import math
@@ -8,8 +8,8 @@ import trio
 from providers.failures import Failure
 from providers.http import Request
 from providers.interface import ForwardRequest
-from providers.wire import Dialect, WireError
-from runtime.doors.answer import REQUEST_ID_HEADERS
+from providers.wire import Dialect, OperationName, WireError
+from runtime.doors.answer import REQUEST_ID_HEADERS, relayed_headers
 from runtime.doors.session import Handler, Session
 from runtime.routing.attempt import Job
 from runtime.routing.forward import Forwarder
@@ -34,26 +34,32 @@ _NO_RETRY = (b"x-should-retry", b"false")
 
 
 def forwarding_handler(
-    dialect: Dialect, resolver: Resolver, forwarder: Forwarder, request_timeout: float
+    dialect: Dialect,
+    operation: OperationName,
+    resolver: Resolver,
+    forwarder: Forwarder,
+    request_timeout: float,
 ) -> Handler:
-    """Return the handler of a dialect's chat route.
+    """Return the handler of the route of one operation.
 
     Args:
         dialect: The dialect spoken on the route.
+        operation: What is asked for on it; the dialect must have it.
         resolver: Finds the candidates for a model name.
         forwarder: Tries them.
         request_timeout: Seconds a request may take as a whole; a client may ask for less.
     """
+    peek_request = dialect.operations[operation].peek_request
 
     async def handle(session: Session, request: Request) -> None:
         now = trio.current_time()
         try:
-            peek = dialect.peek_request(request.body)
+            peek = peek_request(request.body)
         except WireError as error:
             session.refuse(dialect, error.status, error.message, code=error.code, param=error.param)
             return
         try:
-            route = resolver.resolve(peek.model, dialect.name)
+            route = resolver.resolve(peek.model, dialect.name, operation)
         except UnroutableError as error:
             session.refuse(
                 dialect,
@@ -72,6 +78,8 @@ def forwarding_handler(
                 model=peek.model,
                 stream=peek.stream,
                 request_id=session.request_id,
+                operation=operation,
+                target=request.target,
             ),
             dialect=dialect.name,
             group=route.group,
@@ -119,16 +127,23 @@ def _refuse(session: Session, dialect: Dialect, gave_up: GaveUp) -> None:
         retry_after = min(retry_after, _MOST_RETRY_AFTER)
     own_words = failure.upstream_body is not None and status == failure.status
     if own_words and failure.kind in {"client_error", "content_filter"}:
-        headers.append((REQUEST_ID_HEADERS[dialect.name], session.request_id.encode("ascii")))
-        _pass_on(session, failure, status, headers)
+        _pass_on(session, dialect, failure, headers)
         return
     session.refuse(dialect, status, gave_up.explanation(), retry_after=retry_after, headers=headers)
 
 
 def _pass_on(
-    session: Session, failure: Failure, status: int, headers: list[tuple[bytes, bytes]]
+    session: Session, dialect: Dialect, failure: Failure, own: list[tuple[bytes, bytes]]
 ) -> None:
     """Give the asker the upstream's own error: it is about the request, in the asker's dialect."""
     assert failure.upstream_body is not None
-    content_type = failure.upstream_content_type or b"application/json"
-    session.respond(status, failure.upstream_body, [(b"content-type", content_type), *headers])
+    assert failure.status is not None
+    id_header = REQUEST_ID_HEADERS[dialect.name]
+    said = {name for name, _ in own}
+    relayed = relayed_headers(failure.upstream_headers, id_header)
+    headers = [
+        *(pair for pair in relayed if pair[0] not in said),
+        *own,
+        (id_header, session.request_id.encode("ascii")),
+    ]
+    session.respond(failure.status, failure.upstream_body, headers)

@@ -3,6 +3,7 @@
 from providers.http import Request
 from providers.wire import ModelEntry, WireError, page_of
 from runtime.doors.session import Session, dialect_of
+from runtime.routing.resolve import UnroutableError
 from runtime.services import Services
 
 __all__ = ["ModelRoutes"]
@@ -35,3 +36,16 @@ class ModelRoutes:
                 return
             entries = list(page)
         session.respond(200, dialect.models_page(entries, has_more=has_more))
+
+    async def show_model(self, session: Session, request: Request) -> None:
+        """Answer with one name that a request may ask for, in the asker's dialect."""
+        services = self._services
+        dialect = dialect_of(request)
+        name = session.segment
+        try:
+            owner = services.resolver.owner(name)
+        except UnroutableError as error:
+            session.refuse(dialect, error.status, str(error), code=error.code, param="model")
+            return
+        entry = ModelEntry(id=name, owned_by=owner, created=int(services.started_at))
+        session.respond(200, dialect.model_body(entry))

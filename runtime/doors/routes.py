@@ -21,16 +21,20 @@ def build_routes(services: Services) -> Routes:
     control = ControlRoutes(services)
     models = ModelRoutes(services)
     timeout = services.config.timeouts.request
-    chat = {
-        dialect.path: {
-            "POST": forwarding_handler(dialect, services.resolver, services.forwarder, timeout)
+    forwarded = {
+        operation.path: {
+            "POST": forwarding_handler(
+                dialect, operation.name, services.resolver, services.forwarder, timeout
+            )
         }
         for dialect in (OPENAI, ANTHROPIC)
+        for operation in dialect.operations.values()
     }
     return Routes(
         {
-            **chat,
+            **forwarded,
             "/v1/models": {"GET": models.list_models},
+            "/v1/models/{id}": {"GET": models.show_model},
             "/health": {"GET": health.summary},
             "/health/detailed": {"GET": health.detailed},
             "/health/providers": {"GET": health.providers},

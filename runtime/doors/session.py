@@ -13,6 +13,7 @@ from providers.http import (
     ConnectionLost,
     Request,
     ServerConnection,
+    http_date,
     response_head,
 )
 from providers.wire import ANTHROPIC, OPENAI, Dialect
@@ -25,6 +26,7 @@ __all__ = ["Access", "Handler", "Routes", "Session", "dialect_of"]
 Handler = Callable[["Session", Request], Awaitable[None]]
 """Answers one request on its session."""
 
+_SLASHES = re.compile("/+")
 _PORT = re.compile(r":\d*\Z")
 _JSON = (b"content-type", b"application/json")
 
@@ -32,7 +34,10 @@ _JSON = (b"content-type", b"application/json")
 class Routes:
     """Which handler answers which method and path.
 
-    A path may hold one ``{name}`` segment, handed to the handler as ``session.segment``.
+    A path may hold one variable in braces, handed to the handler as ``session.segment``: one
+    segment where something follows it, and all the rest of the path where nothing does. Where a
+    path is not found as it came, it is looked for once more without its needless percent-encoding
+    and with each run of slashes as one.
 
     Args:
         table: Path to method to handler.
@@ -42,9 +47,9 @@ class Routes:
         self._exact = {path: methods for path, methods in table.items() if "{" not in path}
         self._patterns = []
         for path, methods in table.items():
-            prefix, variable, suffix = path.partition("{name}")
-            if variable:
-                self._patterns.append((prefix, suffix, methods))
+            if "{" in path:
+                prefix, _, rest = path.partition("{")
+                self._patterns.append((prefix, rest.partition("}")[2], methods))
         self.paths = sorted(table)
 
     def find(self, path: str) -> tuple[Mapping[str, Handler], str] | None:
@@ -52,10 +57,19 @@ class Routes:
         methods = self._exact.get(path)
         if methods is not None:
             return methods, ""
+        found = self._match(path)
+        if found is None and ("//" in path or "%" in path):
+            # An encoded slash is no slash: it is data (RFC 3986, section 2.2).
+            plain = _SLASHES.sub("/", path if "%2f" in path.lower() else unquote(path))
+            methods = self._exact.get(plain)
+            found = self._match(_SLASHES.sub("/", path)) if methods is None else (methods, "")
+        return found
+
+    def _match(self, path: str) -> tuple[Mapping[str, Handler], str] | None:
         for prefix, suffix, methods in self._patterns:
             if path.startswith(prefix) and path.endswith(suffix):
                 segment = path[len(prefix) : len(path) - len(suffix)]
-                if segment and "/" not in segment:
+                if segment and not (suffix and "/" in segment):
                     return methods, unquote(segment)
         return None
 
@@ -199,6 +213,9 @@ class Session:
             self.refuse(dialect_of(request), *refused)
             return
         found = self._routes.find(request.path)
+        if found is None and request.target == "*" and request.method == "OPTIONS":
+            self.respond(204, b"", [(b"allow", b"GET, HEAD, OPTIONS, POST")])
+            return
         if found is None:
             known = ", ".join(self._routes.paths)
             message = f"nothing is served at {request.path}; there is {known}"
@@ -243,10 +260,13 @@ class Session:
         Args:
             status: The HTTP status.
             body: The body.
-            headers: Headers besides ``content-length`` and ``connection``.
+            headers: Headers besides ``content-length`` and ``connection``, and ``date`` where it is
+                to be the present time.
         """
         self._responded = True
         all_headers = [*headers]
+        if all(name != b"date" for name, _ in all_headers):
+            all_headers.append((b"date", http_date()))
         if status != 204:
             all_headers.append((b"content-length", b"%d" % len(body)))
         if self._close_after:

@@ -12,6 +12,7 @@ import msgspec
 
 from providers.interface import ProviderInterface
 from providers.patterns import is_pattern
+from providers.wire import OperationName
 from runtime.routing.plan import Candidate, Group, Plan
 from supervision import Table
 
@@ -103,12 +104,14 @@ class Resolver:
         self._attempts = attempts
         self._found: dict[tuple[str, str], Route] = {}
 
-    def resolve(self, model: str, dialect: str) -> Route:
+    def resolve(self, model: str, dialect: str, operation: OperationName = "chat") -> Route:
         """Return where a request goes.
 
         Args:
             model: The model named in it.
             dialect: The dialect it is written in.
+            operation: What it asks for. Every provider of the dialect is taken to be able to do
+                it; others, whose answers would be of another form, are not asked.
 
         Raises:
             UnroutableError: When no provider can be asked: an unknown name, one whose providers
@@ -116,11 +119,24 @@ class Resolver:
         """
         route = self._found.get((model, dialect))
         if route is None:
-            route = self._look_up(model, dialect)
+            route = self._look_up(model, dialect, operation)
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
             self._found[model, dialect] = route
         return route
+
+    def owner(self, model: str) -> str:
+        """Return who stands behind a name: a provider, or ``standby`` for aliases and groups.
+
+        Args:
+            model: Any name that a request may ask for.
+
+        Raises:
+            UnroutableError: No request can ask for it.
+        """
+        if model in self._aliases or model in self._groups:
+            return "standby"
+        return self._configured(model, self._candidates(model))[0].provider
 
     def names(self) -> dict[str, str]:
         """Return every name that can be asked for and who stands behind it, aliases first.
@@ -136,21 +152,26 @@ class Resolver:
                         found.setdefault(model, name)
         return found
 
-    def _look_up(self, model: str, dialect: str) -> Route:
+    def _look_up(self, model: str, dialect: str, operation: OperationName) -> Route:
         alias = self._aliases.get(model)
         if alias is not None:
             if alias.group is not None:
-                return self._group(alias.group, dialect)
+                return self._group(alias.group, dialect, operation)
             assert alias.provider is not None
             if alias.provider not in self._members:
                 message = f"model {model!r} is of provider {alias.provider}, which is disabled"
                 raise UnroutableError(503, message, "not_configured")
-            return self._fixed(model, [Candidate(alias.provider, alias.model)], dialect)
+            candidates: Sequence[Candidate] = [Candidate(alias.provider, alias.model)]
+            return self._fixed(model, candidates, dialect, operation)
         if model in self._groups:
-            return self._group(model, dialect)
+            return self._group(model, dialect, operation)
+        return self._fixed(model, self._candidates(model), dialect, operation)
+
+    def _candidates(self, model: str) -> Sequence[Candidate]:
+        """Return the providers behind a name that is neither alias nor group; at least one."""
         provider, slash, rest = model.partition("/")
         if slash and rest and provider in self._members:
-            return self._fixed(model, [Candidate(provider, rest)], dialect)
+            return [Candidate(provider, rest)]
         listing = [
             Candidate(name, model)
             for name, member in self._members.items()
@@ -158,13 +179,13 @@ class Resolver:
         ]
         if not listing:
             raise UnroutableError(404, self._unknown(model), "model_not_found")
-        return self._fixed(model, listing, dialect)
+        return listing
 
-    def _group(self, group: str, dialect: str) -> Route:
+    def _group(self, group: str, dialect: str, operation: OperationName) -> Route:
         if group not in self._groups:
             message = f"all providers of group {group!r} are disabled in the configuration"
             raise UnroutableError(503, message, "not_configured")
-        usable = self._usable(group, self._groups[group].members, dialect)
+        usable = self._usable(group, self._groups[group].members, dialect, operation)
         part = frozenset(candidate.provider for candidate in usable)
         plans = self._plans
 
@@ -173,8 +194,14 @@ class Resolver:
 
         return Route(group=group, order=order, max_attempts=self._groups[group].max_attempts)
 
-    def _fixed(self, model: str, candidates: Sequence[Candidate], dialect: str) -> Route:
-        usable = self._usable(model, candidates, dialect)
+    def _fixed(
+        self,
+        model: str,
+        candidates: Sequence[Candidate],
+        dialect: str,
+        operation: OperationName,
+    ) -> Route:
+        usable = self._usable(model, candidates, dialect, operation)
 
         def order(_now: float) -> Sequence[Candidate]:
             return usable
@@ -182,22 +209,31 @@ class Resolver:
         return Route(group=None, order=order, max_attempts=self._attempts)
 
     def _usable(
-        self, model: str, candidates: Sequence[Candidate], dialect: str
+        self,
+        model: str,
+        candidates: Sequence[Candidate],
+        dialect: str,
+        operation: OperationName,
     ) -> Sequence[Candidate]:
         """Return the candidates that are configured and speak the dialect; at least one."""
         speaking = [c for c in candidates if self._members[c.provider].dialect == dialect]
         if not speaking:
             others = sorted({self._members[c.provider].dialect for c in candidates})
+            elsewhere = "ask for it in that API, or" if operation == "chat" else "for this request,"
             raise UnroutableError(
                 400,
                 f"model {model!r} is served by providers of the {' and '.join(others)} API only; "
-                f"ask for it in that API, or name a model of a provider of the {dialect} API",
+                f"{elsewhere} name a model of a provider of the {dialect} API",
                 "dialect_not_served",
             )
-        usable = [c for c in speaking if self._members[c.provider].interface is not None]
+        return self._configured(model, speaking)
+
+    def _configured(self, model: str, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+        """Return the candidates that are configured; at least one."""
+        usable = [c for c in candidates if self._members[c.provider].interface is not None]
         if not usable:
             lacking = "; ".join(
-                f"{c.provider}: {self._members[c.provider].missing}" for c in speaking
+                f"{c.provider}: {self._members[c.provider].missing}" for c in candidates
             )
             raise UnroutableError(
                 503, f"no provider of model {model!r} is configured: {lacking}", "not_configured"
