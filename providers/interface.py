@@ -248,7 +248,7 @@ class ProviderInterface(ABC):
     def _head_for(self, request: ForwardRequest) -> bytes:
         """Return the head of an upstream request but for its last line."""
         asked = request.headers
-        _, mark, query = request.target.partition("?")
+        _, mark, query = request.target.partition("#")[0].partition("?")
         path = f"{self.target.base_path}{self.paths[request.operation]}{mark}{query}"
         skip = self._not_forwarded
         for name, value in asked:

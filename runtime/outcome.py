@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from providers.failures import FailureKind
-from providers.wire import Usage
+from providers.wire import OperationName, Usage
 
 __all__ = ["Attempt", "AttemptKind", "CircuitChanged", "Finished"]
 
@@ -30,6 +30,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         usage: What the upstream counted, if it said.
         number: The number of the attempt within its request, from 1.
         request_id: The request it belongs to.
+        operation: What was asked for.
     """
 
     provider: str
@@ -45,6 +46,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     usage: Usage | None
     number: int
     request_id: str
+    operation: OperationName = "chat"
 
     @property
     def ended(self) -> float:
@@ -69,6 +71,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         first_token: Seconds from its arrival to the first token (or the whole plain answer).
         usage: What the upstream counted, if it said.
         stream: Whether a streamed answer was asked for.
+        operation: What was asked for.
     """
 
     request_id: str
@@ -84,6 +87,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     first_token: float | None
     usage: Usage | None
     stream: bool
+    operation: OperationName = "chat"
 
 
 class CircuitChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):

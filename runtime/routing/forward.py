@@ -365,6 +365,7 @@ class _Run:
                     usage=result.usage,
                     number=self.attempts,
                     request_id=job.request.request_id,
+                    operation=job.request.operation,
                 ),
             )
             permit.release()
@@ -390,5 +391,6 @@ class _Run:
                 first_token=None if first is None else first - job.started,
                 usage=result.usage if served and result is not None else None,
                 stream=job.request.stream,
+                operation=job.request.operation,
             )
         )
