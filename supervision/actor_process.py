@@ -16,7 +16,7 @@ import trio
 from supervision.actor import Actor, Continue, Down, Ignore, Monitor
 from supervision.calls import NO_REPLY, OpenCalls, PendingCall, fail_all
 from supervision.crashes import crash_reason, interrupt_reason
-from supervision.errors import CallTimeout, MailboxFull, PoisonMessage
+from supervision.errors import MailboxFull, PoisonMessage
 from supervision.process import Child, Process
 from supervision.reasons import Reason, describe_reason
 from supervision.refs import CAST, INFO, Ref
@@ -266,7 +266,7 @@ class ActorProcess(Process):
                         pass
                     elif item.deadline != math.inf and item.deadline <= trio.current_time():
                         self._expired += 1
-                        item.fail(CallTimeout(self.name))
+                        item.expire()
                     else:
                         answer = await actor.handle_call(item.message, item)
                         if answer is not NO_REPLY:

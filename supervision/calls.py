@@ -12,8 +12,9 @@ from typing import Any, Final, TypeAlias
 
 import trio
 
-from supervision.errors import ActorDown
+from supervision.errors import ActorDown, CallTimeout
 from supervision.reasons import Reason
+from supervision.timers import Timer, Timers
 from supervision.waits import CURRENT, Node, check_no_ring
 
 
@@ -33,6 +34,7 @@ _OPEN: Final = 0
 _REPLIED: Final = 1
 _FAILED: Final = 2
 _WITHDRAWN: Final = 3
+_EXPIRED: Final = 4
 
 
 class PendingCall:
@@ -50,6 +52,8 @@ class PendingCall:
         "_outcome",
         "_state",
         "_target",
+        "_timeout",
+        "_timer",
         "_unsettled",
         "_waiter",
         "deadline",
@@ -64,11 +68,13 @@ class PendingCall:
         self._state = _OPEN
         self._outcome: Any = None
         self._waiter: trio.lowlevel.Task | None = None
+        self._timer: Timer | None = None
+        self._timeout: float | None = None
         self._on_withdrawn: Callable[[], None] | None = None
         unsettled[self] = None
 
     def __repr__(self) -> str:
-        state = ("open", "replied", "failed", "withdrawn")[self._state]
+        state = ("open", "replied", "failed", "withdrawn", "expired")[self._state]
         return f"<PendingCall to {self._target.name!r}, {state}>"
 
     # ---- the asker's face
@@ -81,7 +87,8 @@ class PendingCall:
 
         Raises:
             ActorDown: the actor ended first; raised at the moment it ends.
-            CallTimeout: the deadline in the message passed before the actor came to it.
+            CallTimeout: its timeout is over, or the deadline in the message had passed when the
+                actor came to it.
             CallingSelf: the asker is the actor itself.
             CallCycle: the actor waits, perhaps through others, for the asker.
             Exception: whatever the actor passed to ``fail``.
@@ -107,27 +114,34 @@ class PendingCall:
                 # The failure's traceback would otherwise point back at this frame: a cycle that
                 # only the garbage collector could free.
                 del failure, self
+        if self._state == _EXPIRED:
+            raise CallTimeout(self._target.name, self._timeout)
         raise ActorDown(self._target.name, "the call was withdrawn")
 
     def withdraw(self) -> None:
         """Give the call up: still queued it is never executed, a later reply vanishes."""
-        if self._state != _OPEN:
-            return
-        self._state = _WITHDRAWN
-        self._unsettled.pop(self, None)
-        callback = self._on_withdrawn
-        if callback is not None:
-            self._on_withdrawn = None
-            callback()
-        if self._waiter is not None:
-            self._wake()
+        self._give_up(_WITHDRAWN)
+
+    def expire_at(self, due: float, timeout: float, timers: Timers) -> None:
+        """Give it up with ``CallTimeout`` unless it is settled before a time.
+
+        A timer among the system's costs a quarter of a cancel scope around the wait, and is as
+        exact: an answer at that very moment is too late, whoever runs first.
+
+        Args:
+            due: absolute ``trio.current_time()``.
+            timeout: how many seconds that was from the beginning, for the error's text.
+            timers: the system's timers.
+        """
+        self._timeout = timeout
+        self._timer = timers.at(due, self.expire)
 
     # ---- the actor's face
 
     @property
     def abandoned(self) -> bool:
         """Whether the asker has gone: it was cancelled, timed out or withdrew."""
-        return self._state == _WITHDRAWN
+        return self._state >= _WITHDRAWN
 
     @property
     def settled(self) -> bool:
@@ -140,7 +154,7 @@ class PendingCall:
         Args:
             callback: a synchronous function that does not raise; ``None`` takes it back.
         """
-        if self._state == _WITHDRAWN and callback is not None:
+        if self.abandoned and callback is not None:
             callback()
         else:
             self._on_withdrawn = callback
@@ -154,14 +168,7 @@ class PendingCall:
         Returns:
             False when it changed nothing: already settled, or the asker is gone.
         """
-        if self._state != _OPEN:
-            return False
-        self._state = _REPLIED
-        self._outcome = value
-        self._unsettled.pop(self, None)
-        if self._waiter is not None:
-            self._wake()
-        return True
+        return self._settle(_REPLIED, value)
 
     def fail(self, error: BaseException) -> bool:
         """Answer with an exception that the asker's ``wait`` raises; the actor lives on.
@@ -172,16 +179,43 @@ class PendingCall:
         Returns:
             False when it changed nothing: already settled, or the asker is gone.
         """
+        return self._settle(_FAILED, error)
+
+    def expire(self) -> None:
+        """Its time is over: the asker gets ``CallTimeout``, a later reply vanishes."""
+        self._give_up(_EXPIRED)
+
+    # ---- inside
+
+    def _settle(self, state: int, outcome: object) -> bool:
         if self._state != _OPEN:
             return False
-        self._state = _FAILED
-        self._outcome = error
+        timer = self._timer
+        if timer is not None:
+            if timer.when <= trio.current_time():
+                self.expire()
+                return False
+            timer.cancel()
+        self._state = state
+        self._outcome = outcome
         self._unsettled.pop(self, None)
         if self._waiter is not None:
             self._wake()
         return True
 
-    # ---- inside
+    def _give_up(self, state: int) -> None:
+        if self._state != _OPEN:
+            return
+        self._state = state
+        self._unsettled.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+        callback = self._on_withdrawn
+        if callback is not None:
+            self._on_withdrawn = None
+            callback()
+        if self._waiter is not None:
+            self._wake()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

@@ -20,7 +20,7 @@ from supervision.refs import DownCallback, Ref, TaskStarter
 from supervision.reports import Report
 from supervision.specs import ChildSpec
 from supervision.system import System
-from supervision.timers import Timer
+from supervision.timers import Timer, Timers
 from supervision.tree import State, TreeNode, stack
 from supervision.waits import Node
 
@@ -51,6 +51,7 @@ class Child:
         ticket: which round of restarts it waits for, if it waits for one.
         resting: its state when none lives: ``stopped`` or ``restarting``.
         incarnation: lives so far.
+        ignored: whether its last start said that there is nothing to do.
         restarts: restarts by the supervisor so far.
         last_exit: why the last one ended.
         retries: restarts in a row without a healthy period, for the back-off.
@@ -60,6 +61,7 @@ class Child:
 
     __slots__ = (
         "below",
+        "ignored",
         "incarnation",
         "last_exit",
         "name",
@@ -88,6 +90,7 @@ class Child:
         self.ticket: object = None
         self.ref: Ref | None = None
         self.resting: Literal["stopped", "restarting"] = "stopped"
+        self.ignored = False
         self.incarnation = 0
         self.restarts = 0
         self.retries = 0
@@ -224,6 +227,11 @@ class Process(Node, ABC):
     def node(self) -> Node:
         """Itself, as the graph of waits sees it."""
         return self
+
+    @property
+    def timers(self) -> Timers:
+        """The timers of its system."""
+        return self.child.system.timers
 
     @property
     def starter(self) -> TaskStarter | None:

@@ -13,15 +13,19 @@ from typing import Any, Final, Protocol
 import trio
 
 from supervision.calls import PendingCall
-from supervision.errors import ActorDown, CallTimeout, NoProcess
+from supervision.errors import ActorDown, NoProcess
 from supervision.reasons import Reason
+from supervision.timers import Timers
 from supervision.waits import CURRENT, Node, check_no_ring
 
 CAST: Final = 0
 INFO: Final = 1
 
 DownCallback = Callable[[Reason], None]
-TaskStarter = Callable[[Callable[..., Awaitable[Any]], tuple[Any, ...], str | None], str]
+TaskStarter = Callable[
+    [Callable[..., Awaitable[Any]], tuple[Any, ...], str | None, float | str], str
+]
+"""Function, arguments, name, shutdown (seconds or a word); gives the name."""
 
 
 class Recipient(Protocol):
@@ -42,6 +46,10 @@ class Recipient(Protocol):
     @property
     def node(self) -> Node:
         """Its place among those who wait for each other."""
+
+    @property
+    def timers(self) -> Timers:
+        """The timers of its system."""
 
     @property
     def starter(self) -> TaskStarter | None:
@@ -128,8 +136,7 @@ class Ref:
 
         Args:
             message: the question, for ``handle_call``.
-            timeout: seconds. ``math.inf`` opens no scope of its own, which makes the call cheaper
-                where the caller already has a deadline.
+            timeout: seconds; ``math.inf`` sets no timer, for where the caller has a deadline.
 
         Returns:
             The reply.
@@ -142,20 +149,23 @@ class Ref:
             CallingSelf: an actor asks itself.
             CallCycle: the asked one waits for the asker.
             MailboxFull: the mailbox is at its bound.
+            ValueError: ``timeout`` is negative or no number.
         """
+        if not timeout >= 0:
+            raise ValueError(f"timeout must be 0 or more seconds, not {timeout!r}")
         recipient = self._recipient
         if recipient is None:
             raise self.down()
         asker = CURRENT.get()
         if asker is not None:
             check_no_ring(asker, recipient.node)
+        deadline = trio.current_effective_deadline()
         if timeout == math.inf:
-            return await recipient.request(message, trio.current_effective_deadline()).wait()
-        with trio.move_on_after(timeout) as scope:
-            deadline = trio.current_effective_deadline()
             return await recipient.request(message, deadline).wait()
-        assert scope.cancelled_caught
-        raise CallTimeout(self.name, timeout)
+        due = trio.current_time() + timeout
+        call = recipient.request(message, min(deadline, due))
+        call.expire_at(due, timeout, recipient.timers)
+        return await call.wait()
 
     def kill(self, reason: Reason = "killed") -> bool:
         """End the present incarnation now, whatever it is doing; it cannot refuse.

@@ -1,7 +1,9 @@
 """One heap of deadlines and one task for all timers of a system.
 
 A timer costs a heap entry, not a task: ``after`` is synchronous and cheap, cancelling marks the
-entry dead, and dead entries are swept out when they outnumber the living.
+entry dead and lets go of what it would have done, and dead entries are swept out when they
+outnumber the living. The task is not told of a cancelled timer, because that costs more than the
+timer: it may wake once for one that is dead, and does nothing then.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ class Timers:
         self._order = count()
         self._cancelled = 0
         self._sleep: trio.CancelScope | None = None
+        self._wakes_at = math.inf
 
     def __len__(self) -> int:
         return len(self._heap) - self._cancelled
@@ -76,10 +79,24 @@ class Timers:
         Returns:
             The timer, to cancel it by.
         """
-        timer = Timer(trio.current_time() + seconds, action, self)
-        heapq.heappush(self._heap, (timer.when, next(self._order), timer))
-        if self._sleep is not None and timer.when < self._sleep.deadline:
-            self._sleep.deadline = timer.when
+        return self.at(trio.current_time() + seconds, action)
+
+    def at(self, when: float, action: Callable[[], None]) -> Timer:
+        """Do something at a time.
+
+        Args:
+            when: absolute ``trio.current_time()``.
+            action: a synchronous function that does not raise.
+
+        Returns:
+            The timer, to cancel it by.
+        """
+        timer = Timer(when, action, self)
+        heapq.heappush(self._heap, (when, next(self._order), timer))
+        if when < self._wakes_at:
+            self._wakes_at = when
+            if self._sleep is not None:
+                self._sleep.deadline = when
         return timer
 
     def note_cancelled(self) -> None:
@@ -93,14 +110,18 @@ class Timers:
     async def run(self) -> None:
         """Fire timers as they fall due, until cancelled."""
         while True:
-            deadline = self._heap[0][0] if self._heap else math.inf
-            with trio.CancelScope(deadline=deadline) as self._sleep:
+            self._wakes_at = self._earliest()
+            with trio.CancelScope(deadline=self._wakes_at) as self._sleep:
                 await trio.sleep_forever()
             self._sleep = None
             now = trio.current_time()
-            while self._heap and self._heap[0][0] <= now:
-                timer = heapq.heappop(self._heap)[2]
-                if timer.active:
-                    timer.fire()
-                else:
-                    self._cancelled -= 1
+            while self._earliest() <= now:
+                heapq.heappop(self._heap)[2].fire()
+
+    def _earliest(self) -> float:
+        """When the next living timer is due; the dead before it are let go of."""
+        heap = self._heap
+        while heap and not heap[0][2].active:
+            heapq.heappop(heap)
+            self._cancelled -= 1
+        return heap[0][0] if heap else math.inf
