@@ -44,9 +44,11 @@ class RequestReader:
     """
 
     __slots__ = (
+        "_barren",
         "_body",
         "_fed",
         "_finished",
+        "_grown",
         "_head_checked",
         "_headers",
         "_heads",
@@ -74,6 +76,8 @@ class RequestReader:
         self._body: bytes | bytearray = b""
         self._fed = 0
         self._size = 0
+        self._grown = 0
+        self._barren = 0
         self._memo: HeadMemo | None = None
         self._misses = 0
         self._finished = False
@@ -284,10 +288,24 @@ class RequestReader:
                 )
         elif not self._head_checked:
             self._head_checked = True
+            self._grown = self.held
+            self._barren = 0
             try:
                 self._check_head()
             except BadRequest as failure:
                 self.failure = failure
+        elif self.held > self._grown:
+            self._grown = self.held
+            self._barren = 0
+        else:
+            # No body came, so it was the extension of a chunk or a trailer: neither is used, but
+            # the parser gathers a trailer's value until it ends.
+            self._barren += size
+            if self._barren > limits.max_header_bytes:
+                self.failure = BadRequest(
+                    431,
+                    f"more than {limits.max_header_bytes} bytes came without any of the body",
+                )
         if self.failure is not None:
             self.begun = False
 

@@ -131,3 +131,21 @@ def test_a_damaged_request_is_refused_or_read_but_never_an_error_of_ours(
     for piece in pieces(bytes(data), where):
         reader.feed(memoryview(piece))
     assert reader.failure is None or 400 <= reader.failure.status < 600
+
+
+@given(
+    st.sampled_from([b"1;", b"1\r\na\r\n0\r\nX: "]),
+    st.lists(st.integers(min_value=1, max_value=400), min_size=1, max_size=40),
+)
+def test_what_is_no_body_is_read_only_as_far_as_is_bounded(before: bytes, sizes: list[int]) -> None:
+    reader = RequestReader(Limits(max_header_bytes=1000))
+    reader.feed(memoryview(head(b"POST / HTTP/1.1", [(b"Transfer-Encoding", b"chunked")]) + before))
+    sent = 0
+    for size in sizes:
+        reader.feed(memoryview(b"a" * size))
+        sent += size
+        assert (reader.failure is not None) == (sent > 1000)
+        if reader.failure is not None:
+            assert reader.failure.status == 431
+            assert not reader.begun
+            return
