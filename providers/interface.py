@@ -7,11 +7,16 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from providers.chat import Carry, OnEvent, stream_chat
+from providers.chat_request import AnyRequest, chat_bodies
 from providers.failures import Failure, FailureKind
 from providers.http import ResponseHead, Target
 from providers.patterns import matches_any
+from providers.prices import Cost, PriceTable, cost_of, estimate_usage
 from providers.retry_after import parse_retry_after
-from providers.wire import AnswerFault, Dialect, OperationName, UpstreamError
+from providers.settings import ProviderInfo, ProviderSettings
+from providers.wire import AnswerFault, Dialect, OperationName, UpstreamError, Usage, WireError
+from providers.wire.chat_events import Done
 
 __all__ = [
     "HOP_BY_HOP",
@@ -57,63 +62,6 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SHORTEST_SECRET = 6
 """Characters from which a secret is looked for in what an upstream says; a shorter one would also
 be found in ordinary words."""
-
-
-class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One provider, ready to use: addresses, credentials and bounds.
-
-    Attributes:
-        name: The name in the configuration; unique.
-        kind: ``openai``, ``anthropic`` or ``simulated``.
-        base_url: Where the API's paths begin, for instance ``https://api.openai.com/v1``.
-        api_key: The key, or None where the upstream asks for none. Never shown.
-        models: Names and ``fnmatch`` patterns of the models it serves.
-        headers: Further headers to send with every request.
-        organization: OpenAI organization to bill.
-        project: OpenAI project to bill.
-        version: ``anthropic-version`` to send when the asker named none; None without one.
-        max_connections: Exchanges at one time; the bulkhead.
-        queue_limit: Askers that may wait for a connection.
-        idle_timeout: Seconds an unused connection is kept.
-        connect_timeout: Seconds for a connection, TLS included.
-        first_token_timeout: Seconds until the first token of a streamed answer.
-        stall_timeout: Seconds of silence in the middle of a stream.
-        answer_timeout: Seconds until a plain answer is complete.
-        max_answer: Bytes of a plain answer.
-    """
-
-    name: str
-    kind: str
-    base_url: str
-    api_key: str | None = None
-    models: tuple[str, ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-    organization: str | None = None
-    project: str | None = None
-    version: str | None = None
-    max_connections: int = 100
-    queue_limit: int = 1000
-    idle_timeout: float = 60.0
-    connect_timeout: float = 5.0
-    first_token_timeout: float = 60.0
-    stall_timeout: float = 60.0
-    answer_timeout: float = 600.0
-    max_answer: int = 64 * 1024 * 1024
-
-    def __repr__(self) -> str:
-        """Name the provider, never its key."""
-        return f"<ProviderSettings {self.name} {self.kind} {self.base_url}>"
-
-
-class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be shown of a provider to anyone."""
-
-    name: str
-    kind: str
-    wire: str
-    base_url: str
-    models: tuple[str, ...]
-    has_key: bool
 
 
 class ForwardRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,6 +208,50 @@ class ProviderInterface(ABC):
         line = f"POST {path} HTTP/1.1\r\n".encode("ascii")
         return line + self._own_lines + _header_lines(headers)
 
+    async def stream_chat(
+        self, request: AnyRequest, on_event: OnEvent, carry: Carry, *, model: str | None = None
+    ) -> Done:
+        """Have this provider answer a request, event by event.
+
+        Args:
+            request: The request, with or without a model.
+            on_event: Takes the events; see ``providers.chat.stream_chat``.
+            carry: The way to this provider: the interface itself does no input or output.
+            model: The model to ask for, in place of the one the request names.
+
+        Returns:
+            The last event.
+
+        Raises:
+            ChatError: There is no complete answer.
+            WireError: It is no request, or none in this provider's dialect.
+        """
+        own = self.dialect.name
+        for body in chat_bodies(request, model=model):
+            if body.dialect == own:
+                return await stream_chat(body, on_event, carry)
+        raise WireError(f"the request is not one of the {own} API, which {self.name} speaks")
+
+    def estimate_cost(
+        self, what: AnyRequest | Usage, model: str, table: PriceTable | None = None
+    ) -> Cost:
+        """Return what a request may cost here, or what used tokens do.
+
+        Args:
+            what: A request, whose tokens are estimated, or tokens as counted.
+            model: This provider's model.
+            table: The price table; without one only configured prices are known.
+        """
+        return cost_of(
+            what if isinstance(what, Usage) else estimate_usage(what),
+            model,
+            own=self.settings.prices,
+            simulated=self.settings.kind == "simulated",
+            base_url=self.settings.base_url,
+            table=table,
+            estimated=not isinstance(what, Usage),
+        )
+
     def handle_error(self, head: ResponseHead, body: bytes) -> Failure:
         """Judge an answer whose status is not a success.
 
@@ -309,10 +301,11 @@ class ProviderInterface(ABC):
     def _within_success(self, status: int | None, code: str, message: str) -> Failure:
         """An error inside an answer whose status promised a good one: a bad answer.
 
-        Only those errors that ask for patience or speak of the account keep their own meaning.
+        Only those errors that ask for patience, speak of the account or refuse the request keep
+        their own meaning.
         """
         kind = classify_status(status or 500, code, message)
-        if kind not in {"rate_limited", "account", "content_filter"}:
+        if kind not in _MEANT_WITHIN_SUCCESS:
             kind = "bad_answer"
         return Failure(kind, self.name, self.redact(message), status=status)
 
@@ -341,6 +334,20 @@ _OUT_OF_CREDIT = (
     "billing_hard_limit_reached",
 )
 
+_TOO_LONG_CODES = ("context_length_exceeded", "request_too_large")
+_TOO_LONG_WORDS = (
+    "prompt is too long",
+    "exceed context limit",
+    "maximum context length",
+    "context_length_exceeded",
+)
+"""How a context window that is too small is told in a message: by Anthropic, which has no code for
+it (its prompt, and its prompt together with ``max_tokens``), and by servers of OpenAI's API."""
+
+_MEANT_WITHIN_SUCCESS: frozenset[FailureKind] = frozenset(
+    {"rate_limited", "account", "content_filter", "model_not_found", "context_too_long"}
+)
+
 
 def classify_status(status: int, code: str, message: str) -> FailureKind:
     """Return the failure kind of an upstream's error answer.
@@ -348,7 +355,8 @@ def classify_status(status: int, code: str, message: str) -> FailureKind:
     Args:
         status: The HTTP status.
         code: The error's type and code as the dialect names them.
-        message: The error's text; one provider tells a spent balance only there.
+        message: The error's text; one provider tells a spent balance, and a prompt that is too
+            long, only there.
     """
     if any(word in code for word in _OUT_OF_CREDIT):
         return "account"
@@ -365,6 +373,12 @@ def classify_status(status: int, code: str, message: str) -> FailureKind:
     if "content_filter" in code or "content_policy" in code:
         return "content_filter"
     if 400 <= status < 500:
+        if status == 413 or any(word in code for word in _TOO_LONG_CODES):
+            return "context_too_long"
+        if status == 400 and any(word in message.lower() for word in _TOO_LONG_WORDS):
+            return "context_too_long"
+        if status == 404 or "model_not_found" in code or "not_found_error" in code:
+            return "model_not_found"
         return "client_error"
     return "bad_answer"
 

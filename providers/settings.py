@@ -1,0 +1,66 @@
+"""What one provider is set to, and what of it may be shown."""
+
+import msgspec
+
+from providers.prices import Prices
+
+__all__ = ["ProviderInfo", "ProviderSettings"]
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider, ready to use: addresses, credentials and bounds.
+
+    Attributes:
+        name: The name in the configuration; unique.
+        kind: ``openai``, ``anthropic`` or ``simulated``.
+        base_url: Where the API's paths begin, for instance ``https://api.openai.com/v1``.
+        api_key: The key, or None where the upstream asks for none. Never shown.
+        models: Names and ``fnmatch`` patterns of the models it serves.
+        headers: Further headers to send with every request.
+        organization: OpenAI organization to bill.
+        project: OpenAI project to bill.
+        version: ``anthropic-version`` to send when the asker named none; None without one.
+        max_connections: Exchanges at one time; the bulkhead.
+        queue_limit: Askers that may wait for a connection.
+        idle_timeout: Seconds an unused connection is kept.
+        connect_timeout: Seconds for a connection, TLS included.
+        first_token_timeout: Seconds until the first token of a streamed answer.
+        stall_timeout: Seconds of silence in the middle of a stream.
+        answer_timeout: Seconds until a plain answer is complete.
+        max_answer: Bytes of a plain answer.
+        prices: What models cost here, by name or pattern.
+    """
+
+    name: str
+    kind: str
+    base_url: str
+    api_key: str | None = None
+    models: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    organization: str | None = None
+    project: str | None = None
+    version: str | None = None
+    max_connections: int = 100
+    queue_limit: int = 1000
+    idle_timeout: float = 60.0
+    connect_timeout: float = 5.0
+    first_token_timeout: float = 60.0
+    stall_timeout: float = 60.0
+    answer_timeout: float = 600.0
+    max_answer: int = 64 * 1024 * 1024
+    prices: tuple[tuple[str, Prices], ...] = ()
+
+    def __repr__(self) -> str:
+        """Name the provider, never its key."""
+        return f"<ProviderSettings {self.name} {self.kind} {self.base_url}>"
+
+
+class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be shown of a provider to anyone."""
+
+    name: str
+    kind: str
+    wire: str
+    base_url: str
+    models: tuple[str, ...]
+    has_key: bool
