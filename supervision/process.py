@@ -10,22 +10,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import trio
 
 from supervision.calls import PendingCall
+from supervision.overdue import Overdue
 from supervision.reasons import Reason, describe_reason
 from supervision.refs import DownCallback, Ref, TaskStarter
 from supervision.reports import Report
 from supervision.specs import ChildSpec
 from supervision.system import System
-from supervision.timers import Timer, Timers
+from supervision.timers import Timers
 from supervision.tree import State, TreeNode, stack
 from supervision.waits import Node
-
-UNKILLABLE_AFTER: Final = 5.0
-"""Seconds between the kill of a task and the first report that it does not end; then doubling."""
+from supervision.watchers import Watchers
 
 
 class Parent(Protocol):
@@ -187,7 +186,6 @@ class Process(Node, ABC):
         "_done",
         "_kill_reason",
         "_overdue",
-        "_pause",
         "_started",
         "_watchers",
         "accepting",
@@ -217,11 +215,10 @@ class Process(Node, ABC):
         self.started_at = trio.current_time()
         self.task: trio.lowlevel.Task | None = None
         self._kill_reason: Reason | None = None
-        self._overdue: Timer | None = None
-        self._pause = UNKILLABLE_AFTER
+        self._overdue: Overdue | None = None
         self._done: trio.Event | None = None
         self._started: trio.Event | None = None
-        self._watchers: dict[object, DownCallback] | None = None
+        self._watchers: Watchers | None = None
 
     @property
     def node(self) -> Node:
@@ -308,23 +305,20 @@ class Process(Node, ABC):
             return False
         if self._kill_reason is None:
             self._kill_reason = reason
-            self._expect_end(UNKILLABLE_AFTER)
+            self._expect_end(0)
         self.scope.cancel(reason=f"{self.name}: {describe_reason(reason)}")
         return True
 
     def kill_after(self, seconds: float) -> None:
         """Kill it unless it has ended by then."""
         self.scope.deadline = trio.current_time() + seconds
-        self._expect_end(seconds + UNKILLABLE_AFTER)
+        self._expect_end(seconds)
 
     def _expect_end(self, seconds: float) -> None:
-        """Report it, again and again, when it lives longer than that, whoever waits for it."""
-        timer = self._overdue
-        if timer is not None and timer.active:
-            if timer.when <= trio.current_time() + seconds:
-                return
-            timer.cancel()
-        self._overdue = self.child.system.timers.after(seconds, self._report_stuck)
+        """Report it when it outlives its kill, that many seconds from now."""
+        if self._overdue is None:
+            self._overdue = Overdue(self.timers, self._report_stuck)
+        self._overdue.expect_end(seconds)
 
     def _report_stuck(self) -> None:
         """Report that it was killed and has not ended, with its stack."""
@@ -334,8 +328,6 @@ class Process(Node, ABC):
             "it was killed and does not end",
             traceback=None if self.task is None else stack(self.task),
         )
-        self._expect_end(self._pause)
-        self._pause *= 2
 
     def reason_of_cancel(self) -> Reason:
         """The exit reason when its own scope was what ended it."""
@@ -351,18 +343,8 @@ class Process(Node, ABC):
             callback(self.exit_reason)
             return lambda: None
         if self._watchers is None:
-            self._watchers = {}
-        watchers = self._watchers
-        token = object()
-        earlier = tuple(watchers) if first else ()
-        watchers[token] = callback
-        for other in earlier:
-            watchers[other] = watchers.pop(other)
-
-        def unwatch() -> None:
-            watchers.pop(token, None)
-
-        return unwatch
+            self._watchers = Watchers()
+        return self._watchers.add(callback, first=first)
 
     async def wait_finished(self) -> Reason:
         """Wait until it has ended.
@@ -399,9 +381,9 @@ class Process(Node, ABC):
         self.task = None  # its context points back here
         if self._overdue is not None:
             self._overdue.cancel()
-        watchers = self._watchers
-        while watchers:
-            watchers.pop(next(iter(watchers)))(reason)
+            self._overdue = None  # it points back here
+        if self._watchers is not None:
+            self._watchers.tell(reason)
         if self._started is not None:
             self._started.set()
         if self._done is not None:

@@ -21,7 +21,7 @@ from supervision.crashes import crash_reason, interrupt_reason
 from supervision.errors import MailboxFull, StartFailed, SupervisionError
 from supervision.intensity import RestartLog
 from supervision.process import Child, Process
-from supervision.reasons import Reason, Shutdown, describe_reason
+from supervision.reasons import Reason, Shutdown, describe_reason, is_orderly
 from supervision.specs import ChildSpec
 from supervision.tree import RestartBudget, TreeNode
 from supervision.waits import CURRENT
@@ -182,6 +182,7 @@ class SupervisorProcess(Process):
             else:
                 assert isinstance(message, Stop)
                 self.ending = message.reason
+            message = None  # it may hold a specification that nobody else needs any more
         self.phase = "stopping"
         self.close(self.ending)
         fail_all(self._open_calls, self.name, self.ending)
@@ -294,10 +295,11 @@ class SupervisorProcess(Process):
             failure = await process.wait_started()
         finally:
             self.awaiting.remove(process)
+        child.ignored = process.ignored
         if failure is not None:
             child.owned = None
             child.report("supervisor", "start_error", describe_reason(failure))
-        elif process.ignored:
+        elif child.ignored:
             child.owned = None
             await process.wait_finished()
             if self.forgets(child):
@@ -335,12 +337,15 @@ class SupervisorProcess(Process):
             process.kill_after(shutdown)
 
     def stopped_as_asked(self, child: Child, reason: Reason) -> bool:
-        """Whether a stopped child ended as it was asked to (OTP's test for a shutdown error)."""
-        if child.spec.shutdown == "brutal_kill":
-            return reason == "killed"
-        if reason == "normal":
-            return child.spec.restart != "permanent"
-        return reason == "shutdown" or isinstance(reason, Shutdown)
+        """Whether a stopped child ended as it was asked to (OTP's test for a shutdown error).
+
+        One that was ending by itself just then may have done so in order, unless it is permanent.
+        """
+        if reason == ("killed" if child.spec.shutdown == "brutal_kill" else "shutdown"):
+            return True
+        if child.spec.kind == "supervisor" and isinstance(reason, Shutdown):
+            return True  # it gave up; OTP's says a plain "shutdown" then
+        return child.spec.restart != "permanent" and is_orderly(reason)
 
     async def wait_for_all(self, processes: list[Process]) -> None:
         """Wait until all have ended, visible to others as a wait for them."""
