@@ -7,7 +7,7 @@ import msgspec
 
 from providers.wire import Dialect, WireError
 
-__all__ = ["Ask", "Tool", "read_ask"]
+__all__ = ["Ask", "Tool", "read_ask", "tokens_of", "wrong_field"]
 
 _OPENAI_ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
 _ANTHROPIC_ROLES = frozenset({"user", "assistant", "system"})
@@ -75,18 +75,18 @@ def _read_openai(request: Mapping[str, Any], model: str, *, stream: bool) -> Ask
     messages = _messages(request, _OPENAI_ROLES)
     options = request.get("stream_options")
     if options is not None and not stream:
-        raise _wrong("stream_options", "it is only allowed when stream is true")
+        raise wrong_field("stream_options", "it is only allowed when stream is true")
     if options is not None and not isinstance(options, dict):
-        raise _wrong("stream_options", "an object is expected")
+        raise wrong_field("stream_options", "an object is expected")
     _number(request, "temperature", 0, 2)
     _number(request, "top_p", 0, 1)
     limit = _integer(request, "max_completion_tokens", 1)
     older = _integer(request, "max_tokens", 1)
     if limit is not None and older is not None:
-        raise _wrong("max_tokens", "it cannot be given together with max_completion_tokens")
+        raise wrong_field("max_tokens", "it cannot be given together with max_completion_tokens")
     choices = _integer(request, "n", 1) or 1
     if choices > _MAX_CHOICES:
-        raise _wrong("n", f"at most {_MAX_CHOICES} is allowed")
+        raise wrong_field("n", f"at most {_MAX_CHOICES} is allowed")
     tools = tuple(
         _tool(entry.get("function"), "parameters", f"tools[{i}].function")
         for i, entry in enumerate(_objects(request, "tools"))
@@ -121,11 +121,11 @@ def _read_anthropic(request: Mapping[str, Any], model: str, *, stream: bool, cou
         )
     messages = _messages(request, _ANTHROPIC_ROLES)
     if messages[0]["role"] == "assistant":
-        raise _wrong("messages[0].role", "the first message must be the user's")
+        raise wrong_field("messages[0].role", "the first message must be the user's")
     _number(request, "temperature", 0, 1)
     system = request.get("system")
     if system is not None and not isinstance(system, str | list):
-        raise _wrong("system", "a string or an array of blocks is expected")
+        raise wrong_field("system", "a string or an array of blocks is expected")
     tools = tuple(
         _tool(entry, "input_schema", f"tools[{i}]")
         for i, entry in enumerate(_objects(request, "tools"))
@@ -155,32 +155,33 @@ def _read_anthropic(request: Mapping[str, Any], model: str, *, stream: bool, cou
     )
 
 
-def _wrong(param: str, message: str) -> WireError:
+def wrong_field(param: str, message: str) -> WireError:
+    """Return the error that refuses a request for one of its fields."""
     return WireError(f"{param}: {message}", param=param, code="invalid_value")
 
 
 def _messages(request: Mapping[str, Any], roles: frozenset[str]) -> list[dict[str, Any]]:
     messages = request["messages"]
     if not messages:
-        raise _wrong("messages", "at least one message is expected")
+        raise wrong_field("messages", "at least one message is expected")
     for i, message in enumerate(messages):
         where = f"messages[{i}]"
         if not isinstance(message, dict):
-            raise _wrong(where, "an object is expected")
+            raise wrong_field(where, "an object is expected")
         role = message.get("role")
         if role not in roles:
-            raise _wrong(f"{where}.role", f"one of {', '.join(sorted(roles))} is expected")
+            raise wrong_field(f"{where}.role", f"one of {', '.join(sorted(roles))} is expected")
         content = message.get("content")
         if role == "assistant" and content is None and message.get("tool_calls"):
             continue
         if role == "tool" and not isinstance(message.get("tool_call_id"), str):
-            raise _wrong(f"{where}.tool_call_id", "the id of a tool call is expected")
+            raise wrong_field(f"{where}.tool_call_id", "the id of a tool call is expected")
         if isinstance(content, list):
             for j, part in enumerate(content):
                 if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-                    raise _wrong(f"{where}.content[{j}]", "an object with a type is expected")
+                    raise wrong_field(f"{where}.content[{j}]", "an object with a type is expected")
         elif not isinstance(content, str):
-            raise _wrong(f"{where}.content", "a string or an array of parts is expected")
+            raise wrong_field(f"{where}.content", "a string or an array of parts is expected")
     checked: list[dict[str, Any]] = messages
     return checked
 
@@ -190,16 +191,16 @@ def _objects(request: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any
     if found is None:
         return ()
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise _wrong(name, "an array of objects is expected")
+        raise wrong_field(name, "an array of objects is expected")
     return found
 
 
 def _tool(entry: object, schema_name: str, where: str) -> Tool:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"]:
-        raise _wrong(f"{where}.name", "the name of a tool is expected")
+        raise wrong_field(f"{where}.name", "the name of a tool is expected")
     schema = entry.get(schema_name, {})
     if not isinstance(schema, dict):
-        raise _wrong(f"{where}.{schema_name}", "a JSON schema is expected")
+        raise wrong_field(f"{where}.{schema_name}", "a JSON schema is expected")
     return Tool(entry["name"], schema)
 
 
@@ -208,11 +209,11 @@ def _tool_choice(choice: object, tools: Sequence[Tool]) -> str:
         return "auto"
     if choice in {"none", "required"}:
         if not tools and choice == "required":
-            raise _wrong("tool_choice", "a tool is required, but the request has no tools")
+            raise wrong_field("tool_choice", "a tool is required, but the request has no tools")
         return str(choice)
     if isinstance(choice, str) and any(tool.name == choice for tool in tools):
         return choice
-    raise _wrong("tool_choice", "it names a tool that the request does not have")
+    raise wrong_field("tool_choice", "it names a tool that the request does not have")
 
 
 def _integer(request: Mapping[str, Any], name: str, least: int) -> int | None:
@@ -220,7 +221,7 @@ def _integer(request: Mapping[str, Any], name: str, least: int) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise _wrong(name, f"a whole number from {least} is expected")
+        raise wrong_field(name, f"a whole number from {least} is expected")
     return value
 
 
@@ -229,14 +230,14 @@ def _number(request: Mapping[str, Any], name: str, least: float, most: float) ->
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise _wrong(name, f"a number from {least:g} to {most:g} is expected")
+        raise wrong_field(name, f"a number from {least:g} to {most:g} is expected")
 
 
 def _stops(request: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = request.get(name)
     stops = [value] if isinstance(value, str) else value or []
     if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
-        raise _wrong(name, "an array of texts that are not empty is expected")
+        raise wrong_field(name, "an array of texts that are not empty is expected")
     return tuple(stops)
 
 
@@ -259,12 +260,16 @@ def _last_text(messages: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(_texts(content))
 
 
-def _tokens(messages: Sequence[Mapping[str, Any]], tools: object) -> int:
+def tokens_of(characters: int, messages: int = 0) -> int:
     """Count tokens as simply as one can: four characters are one, a message costs three more."""
+    return max(1, characters // 4 + 3 * messages)
+
+
+def _tokens(messages: Sequence[Mapping[str, Any]], tools: object) -> int:
     characters = sum(len(text) for one in messages for text in _texts(one.get("content")))
     if tools:
         characters += len(msgspec.json.encode(tools))
-    return max(1, characters // 4 + 3 * len(messages))
+    return tokens_of(characters, len(messages))
 
 
 def _fingerprint(*parts: object) -> bytes:

@@ -2,12 +2,12 @@
 
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import trio
 
-from providers.http import LAST_CHUNK, ServerConnection, chunk, response_head
+from providers.http import LAST_CHUNK, ServerConnection, chunk, http_date, response_head
 from providers.simulator.ask import Ask
 from providers.simulator.faults import Fault
 from providers.simulator.forms import Form, Script
@@ -56,6 +56,7 @@ class Exchange:
         request_id: The id of the request.
         keep_alive: Whether the client wants the connection kept.
         chunked: Whether the client understands chunked bodies.
+        head_only: Whether the client asked by HEAD, to which no answer has a body.
 
     Attributes:
         broken: Whether the answer was broken off on purpose; the connection is closed then.
@@ -73,6 +74,7 @@ class Exchange:
         request_id: str,
         keep_alive: bool,
         chunked: bool,
+        head_only: bool = False,
     ) -> None:
         self._connection = connection
         self._sock = sock
@@ -82,6 +84,7 @@ class Exchange:
         self._request_id = request_id
         self._keep_alive = keep_alive
         self._chunked = chunked
+        self._head_only = head_only
         self._due = trio.current_time()
         self.broken = False
         self.complete = False
@@ -112,7 +115,8 @@ class Exchange:
             *self._headers(),
             *headers,
         ]
-        self._connection.write(response_head(status, all_headers), body)
+        head = response_head(status, all_headers)
+        self._connection.write(head, b"" if self._head_only else body)
 
     def refuse(
         self,
@@ -155,6 +159,45 @@ class Exchange:
             model: The model's name without its fault.
             fault: What to do wrong.
         """
+        if await self._begin(fault):
+            settings = self._settings
+            reply = make_reply(
+                ask,
+                model,
+                seed=settings.seed,
+                words=settings.answer_words,
+                refuse=fault.name == "content_filter",
+            )
+            if ask.stream:
+                await self._stream(ask, reply, fault)
+            else:
+                speed = settings.tokens_per_second
+                await self._pace(reply.output_tokens / speed if speed else 0.0)
+                form = self._form
+                await self._plain(form.body(reply), form.empty_body(reply), fault)
+        if not self._connection.closed:
+            await self._connection.drain()
+
+    async def answer_whole(
+        self, body: Mapping[str, object], empty: Mapping[str, object], fault: Fault
+    ) -> None:
+        """Answer a good request that is not one for tokens.
+
+        Args:
+            body: The answer.
+            empty: An answer that holds nothing.
+            fault: What to do wrong.
+        """
+        if fault.name == "content_filter":
+            code = fault.name if self._dialect.name == "openai" else None
+            self.refuse(400, "The request was refused by a content filter", code=code)
+        elif await self._begin(fault):
+            await self._plain(body, empty, fault)
+        if not self._connection.closed:
+            await self._connection.drain()
+
+    async def _begin(self, fault: Fault) -> bool:
+        """Wait until the answer begins; return False where the fault came in its place."""
         name = fault.name
         if fault.status is not None:
             self._commit_status(fault.status, fault.number)
@@ -167,26 +210,17 @@ class Exchange:
         else:
             if name == "slow_first_token" and fault.number is not None:
                 self._due += fault.number
-            settings = self._settings
-            reply = make_reply(
-                ask,
-                model,
-                seed=settings.seed,
-                words=settings.answer_words,
-                refuse=name == "content_filter",
-            )
-            await self._pace(settings.latency)
-            if name in {"error_body_200", "html_200", "non_json"}:
-                self._commit_body(name)
-            elif ask.stream:
-                await self._stream(ask, reply, fault)
-            else:
-                await self._plain(reply, fault)
-        if not self._connection.closed:
-            await self._connection.drain()
+            await self._pace(self._settings.latency)
+            if name not in {"error_body_200", "html_200", "non_json"}:
+                return True
+            self._commit_body(name)
+        return False
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
-        headers = [(self._form.id_header, self._request_id.encode("ascii"))]
+        headers = [
+            (b"date", http_date()),
+            (self._form.id_header, self._request_id.encode("ascii")),
+        ]
         if not self._keep_alive:
             headers.append((b"connection", b"close"))
         return headers
@@ -221,17 +255,14 @@ class Exchange:
         self.broken = True
         self._connection.close()
 
-    async def _plain(self, reply: Reply, fault: Fault) -> None:
+    async def _plain(
+        self, content: Mapping[str, object], empty: Mapping[str, object], fault: Fault
+    ) -> None:
         name = fault.name
-        speed = self._settings.tokens_per_second
-        await self._pace(reply.output_tokens / speed if speed else 0.0)
         if name in {"error_first_event", "error_midstream"}:
             self._commit_body("error_body_200")
             return
-        content = (
-            self._form.empty_body(reply) if name == "empty_completion" else self._form.body(reply)
-        )
-        body = msgspec.json.encode(content)
+        body = msgspec.json.encode(empty if name == "empty_completion" else content)
         half = body[: len(body) // 2]
         if name == "malformed_event":
             self.respond(200, half)

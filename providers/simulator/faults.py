@@ -94,7 +94,9 @@ FAULTS: Final[Mapping[str, FaultKind]] = MappingProxyType(
 )
 """The faults. What happens in the middle of a stream happens in the middle of a plain answer's body
 where that makes sense; otherwise a plain request gets ``error_body_200`` for an error event,
-``non_json`` for a malformed event, and an ordinary answer where only the end marker is missing."""
+``non_json`` for a malformed event, and an ordinary answer where only the end marker is missing.
+Embeddings and token counts are plain answers in all this, but a content filter refuses them with
+status 400."""
 
 NO_FAULT: Final = Fault("none")
 

@@ -3,6 +3,7 @@
 import hmac
 import socket
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 import msgspec
 import trio
@@ -16,30 +17,48 @@ from providers.http import (
     Poller,
     Request,
     ServerConnection,
+    http_date,
     response_head,
 )
 from providers.patterns import is_pattern, matches_any
 from providers.simulator.anthropic_form import AnthropicForm
-from providers.simulator.ask import read_ask
+from providers.simulator.ask import Ask, read_ask
 from providers.simulator.chooser import FaultChooser
 from providers.simulator.counters import Counters
+from providers.simulator.embeddings import EmbeddingsAsk, embeddings_body, read_embeddings_ask
 from providers.simulator.exchange import Exchange
 from providers.simulator.faults import split_model
 from providers.simulator.forms import CREATED, Form
 from providers.simulator.openai_form import OpenAIForm
 from providers.simulator.settings import SimulatorSettings
-from providers.wire import ANTHROPIC, OPENAI, Dialect, ModelEntry, WireError, page_of
+from providers.wire import (
+    ANTHROPIC,
+    DIALECTS,
+    OPENAI,
+    Dialect,
+    ModelEntry,
+    OperationName,
+    WireError,
+    page_of,
+)
 from supervision import Actor
 
 __all__ = ["Simulator"]
 
+_OPERATIONS: Mapping[str, tuple[Dialect, OperationName]] = {
+    operation.path: (dialect, operation.name)
+    for dialect in DIALECTS.values()
+    for operation in dialect.operations.values()
+}
+_READING = frozenset({"GET", "HEAD"})
 _FORMS: Mapping[str, Form] = {"openai": OpenAIForm(), "anthropic": AnthropicForm()}
 
 
 class Simulator(Actor):
     """A simulated upstream that speaks both APIs, each at its own paths, under any prefix.
 
-    ``POST …/v1/chat/completions``, ``POST …/v1/messages``, ``POST …/v1/messages/count_tokens``,
+    Asked for at ``…/v1/chat/completions``, ``…/v1/embeddings``, ``…/v1/messages`` and
+    ``…/v1/messages/count_tokens``, it answers, or fails by its rules. Besides there are
     ``GET …/v1/models`` and ``…/v1/models/{id}`` (in Anthropic's dialect with an
     ``anthropic-version`` header), and ``GET /simulator/stats``, which needs no key.
 
@@ -123,12 +142,14 @@ class Simulator(Actor):
                 (b"content-type", b"application/json"),
                 (b"content-length", b"%d" % len(body)),
                 (b"connection", b"close"),
+                (b"date", http_date()),
             ]
             connection.write(response_head(bad.status, headers), body)
             return False
         if request is None:
             return False
-        dialect = _dialect_of(request)
+        asked = _operation_of(request.path) if request.method == "POST" else None
+        dialect = _dialect_of(request) if asked is None else asked[0]
         self._last_id += 1
         exchange = Exchange(
             connection,
@@ -139,9 +160,10 @@ class Simulator(Actor):
             request_id=f"req_sim{self._settings.seed:04x}{self._last_id:012x}",
             keep_alive=request.keep_alive,
             chunked=request.http_version != "1.0",
+            head_only=request.method == "HEAD",
         )
-        if request.method == "POST" and request.path.endswith(dialect.path):
-            await self._answer(connection, request, dialect, exchange)
+        if asked is not None:
+            await self._answer(connection, request, asked[1], dialect, exchange)
         else:
             self._answer_aside(request, dialect, exchange)
             await connection.drain()
@@ -151,6 +173,7 @@ class Simulator(Actor):
         self,
         connection: ServerConnection,
         request: Request,
+        operation: OperationName,
         dialect: Dialect,
         exchange: Exchange,
     ) -> None:
@@ -161,7 +184,7 @@ class Simulator(Actor):
         try:
             with trio.CancelScope() as scope:
                 connection.on_gone(lambda: scope.cancel(reason="the client has gone"))
-                await self._judge(request, dialect, exchange)
+                await self._judge(request, operation, dialect, exchange)
             connection.on_gone(None)
         finally:
             counters.active -= 1
@@ -172,12 +195,20 @@ class Simulator(Actor):
             else:
                 counters.cancelled += 1
 
-    async def _judge(self, request: Request, dialect: Dialect, exchange: Exchange) -> None:
+    async def _judge(
+        self, request: Request, operation: OperationName, dialect: Dialect, exchange: Exchange
+    ) -> None:
         """Check a request as a real upstream would, choose what to do wrong, answer."""
         if self._refused(request, dialect, exchange):
             return
+        settings = self._settings
+        body = request.body
+        ask: Ask | EmbeddingsAsk
         try:
-            ask = read_ask(dialect, request.body)
+            if operation == "embeddings":
+                ask = read_embeddings_ask(body, settings.embedding_dimensions)
+            else:
+                ask = read_ask(dialect, body, counting=operation == "count_tokens")
             model, suffix = split_model(ask.model)
             self._check_model(model)
             header = request.header(b"x-simulator-fault")
@@ -190,7 +221,13 @@ class Simulator(Actor):
             return
         if fault.name != "none":
             self._counters.faults[fault.name] += 1
-        await exchange.answer(ask, model, fault)
+        if isinstance(ask, EmbeddingsAsk):
+            whole = embeddings_body(ask, model, seed=settings.seed)
+            await exchange.answer_whole(whole, {**whole, "data": []}, fault)
+        elif operation == "count_tokens":
+            await exchange.answer_whole({"input_tokens": ask.input_tokens}, {}, fault)
+        else:
+            await exchange.answer(ask, model, fault)
 
     def _refused(self, request: Request, dialect: Dialect, exchange: Exchange) -> bool:
         """Check the headers; send the error and return True where they are wrong."""
@@ -219,7 +256,7 @@ class Simulator(Actor):
     def _answer_aside(self, request: Request, dialect: Dialect, exchange: Exchange) -> None:
         """Answer what is not a request for an answer."""
         path = request.path
-        if path == "/simulator/stats" and request.method == "GET":
+        if path == "/simulator/stats" and request.method in _READING:
             exchange.respond(200, msgspec.json.encode(self._counters.facts()))
             return
         if self._refused(request, dialect, exchange):
@@ -238,13 +275,10 @@ class Simulator(Actor):
             WireError: It is wrong, or there is no such thing.
         """
         path = request.path
-        if request.method == "POST" and path.endswith("/v1/messages/count_tokens"):
-            ask = read_ask(ANTHROPIC, request.body, counting=True)
-            return msgspec.json.encode({"input_tokens": ask.input_tokens})
-        if request.method == "GET" and path.endswith("/v1/models"):
+        if request.method in _READING and path.endswith("/v1/models"):
             return self._models_page(dialect, request.query)
-        if request.method == "GET" and "/v1/models/" in path:
-            return self._model(dialect, path.rpartition("/v1/models/")[2])
+        if request.method in _READING and "/v1/models/" in path:
+            return self._model(dialect, unquote(path.partition("/v1/models/")[2]))
         raise WireError(f"Unknown request: {request.method} {path}", code="unknown_url", status=404)
 
     def _entries(self) -> list[ModelEntry]:
@@ -259,10 +293,19 @@ class Simulator(Actor):
         return dialect.models_page(page, has_more=more)
 
     def _model(self, dialect: Dialect, name: str) -> bytes:
-        for entry in self._entries():
-            if entry.id == name:
-                return dialect.model_body(entry)
+        if any(entry.id == name for entry in self._entries()) or matches_any(
+            name, self._settings.models
+        ):
+            return dialect.model_body(ModelEntry(name, "simulator", CREATED))
         raise WireError(f"The model `{name}` does not exist", code="model_not_found", status=404)
+
+
+def _operation_of(path: str) -> tuple[Dialect, OperationName] | None:
+    """Tell what is asked for at a path, whatever stands before it."""
+    for end, asked in _OPERATIONS.items():
+        if path.endswith(end):
+            return asked
+    return None
 
 
 def _dialect_of(request: Request) -> Dialect:

@@ -56,6 +56,7 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         tokens_per_second: Speed of an answer from there; 0 is as fast as possible. A plain answer
             comes whole once its last token would have.
         answer_words: Words of an answer; a word is a token.
+        embedding_dimensions: Numbers in an embedding; a request may ask for fewer.
         seed: Answers are a function of this and the request alone; so are the dice of the rules.
         models: The models it has, names or ``fnmatch`` patterns; the names are listed at
             ``/v1/models``, a model that none fits is answered with 404. Empty: it lists ``sim-1``
@@ -68,6 +69,7 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     latency: Annotated[float, Meta(ge=0, le=3600)] = 0.05
     tokens_per_second: Annotated[float, Meta(ge=0, le=1e6)] = 50.0
     answer_words: Annotated[int, Meta(ge=1, le=100_000)] = 40
+    embedding_dimensions: Annotated[int, Meta(ge=1, le=16_384)] = 256
     seed: Annotated[int, Meta(ge=0)] = 0
     models: tuple[str, ...] = ()
     api_key: str | None = None
@@ -89,6 +91,8 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         )
         words = self.answer_words
         _check(1 <= words <= 100_000, "answer_words", "a number from 1 to 100000", words)
+        size = self.embedding_dimensions
+        _check(1 <= size <= 16_384, "embedding_dimensions", "a number from 1 to 16384", size)
         _check(self.seed >= 0, "seed", "a number from 0", self.seed)
         _check(
             self.max_connections >= 1, "max_connections", "a number from 1", self.max_connections

@@ -53,6 +53,10 @@ class SimulatorConfig(Struct, frozen=True, kw_only=True):
         Meta(description="Speed of an answer; 0 is as fast as possible.", ge=0, le=1_000_000),
     ] = 50.0
     answer_words: Annotated[int, Meta(description="Words of an answer.", ge=1, le=100_000)] = 40
+    embedding_dimensions: Annotated[
+        int,
+        Meta(description="Numbers in an embedding; a request may ask for fewer.", ge=1, le=16_384),
+    ] = 256
     seed: Annotated[
         int,
         Meta(
