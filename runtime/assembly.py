@@ -16,6 +16,7 @@ from providers.http import Listener, Poller, bind_tcp
 from providers.interface import ProviderInterface, ProviderSettings
 from providers.openai import OpenAIProvider
 from providers.patterns import is_pattern
+from providers.prices import Prices
 from providers.simulator import FaultRule, Simulator, SimulatorSettings
 from runtime import configuration
 from runtime.configuration import CircuitBreakerConfig, Config, ProviderConfig, ProviderRetryConfig
@@ -184,4 +185,8 @@ def _settings(
         organization=organization,
         project=project,
         version=version,
+        prices=tuple(
+            (model, msgspec.convert(price, Prices, from_attributes=True))
+            for model, price in config.prices.items()
+        ),
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # `typing` is not imported for this alone
     from runtime.configuration.provider_settings import (
         AnthropicProvider,
         OpenAIProvider,
+        PriceConfig,
         ProviderConfig,
         ProviderTimeouts,
         SimulatedProvider,
@@ -58,6 +59,7 @@ __all__ = [
     "LoggingConfig",
     "ModelAlias",
     "OpenAIProvider",
+    "PriceConfig",
     "Problem",
     "ProviderConfig",
     "ProviderRetryConfig",
@@ -93,6 +95,7 @@ _HOMES = {
     "provider_settings": (
         "AnthropicProvider",
         "OpenAIProvider",
+        "PriceConfig",
         "ProviderConfig",
         "ProviderTimeouts",
         "SimulatedProvider",

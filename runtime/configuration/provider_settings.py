@@ -14,6 +14,7 @@ __all__ = [
     "AnthropicProvider",
     "OneProvider",
     "OpenAIProvider",
+    "PriceConfig",
     "ProviderConfig",
     "ProviderTimeouts",
     "SimulatedProvider",
@@ -44,6 +45,31 @@ class ProviderTimeouts(Struct, frozen=True, kw_only=True):
             "request as a whole (`timeouts.request`) counts.",
             gt=0,
             le=86_400,
+        ),
+    ] = None
+
+
+class PriceConfig(Struct, frozen=True, kw_only=True):
+    """What a model's tokens cost, in US dollars a million."""
+
+    input: Annotated[float, Meta(description="Tokens of the prompt.", ge=0)]
+    output: Annotated[
+        float, Meta(description="Tokens of the answer, those of its reasoning included.", ge=0)
+    ]
+    cache_read: Annotated[
+        float | None,
+        Meta(
+            description="Tokens of the prompt that were read from the provider's cache; without "
+            "it, as `input`.",
+            ge=0,
+        ),
+    ] = None
+    cache_write: Annotated[
+        float | None,
+        Meta(
+            description="Tokens of the prompt that were written to the provider's cache; without "
+            "it, as `input`.",
+            ge=0,
         ),
     ] = None
 
@@ -93,6 +119,13 @@ class ProviderConfig(Struct, frozen=True, kw_only=True):
         ProviderRetryConfig,
         Meta(description="Where this provider differs from the `retry` of all."),
     ] = field(default_factory=ProviderRetryConfig)
+    prices: Annotated[
+        dict[str, PriceConfig],
+        Meta(
+            description="What its models cost, by model: a name, or a pattern with `*`, `?` and "
+            "`[…]`. They go before the built-in table of prices; of two patterns the first counts."
+        ),
+    ] = field(default_factory=dict)
 
     @property
     def dialect(self) -> str:
