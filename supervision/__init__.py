@@ -29,6 +29,7 @@ from supervision.errors import (
 )
 from supervision.handles import ChildCounts, ChildInfo, SupervisorHandle
 from supervision.intensity import Backoff
+from supervision.job_stream import JobOutcome, JobStream
 from supervision.jobs import Job
 from supervision.published import Published, PublishedWriter, Table, TableWriter
 from supervision.reasons import Reason, Shutdown, describe_reason, is_orderly, root_causes
@@ -72,6 +73,8 @@ __all__ = [
     "Down",
     "Ignore",
     "Job",
+    "JobOutcome",
+    "JobStream",
     "MailboxFull",
     "MailboxView",
     "MaxChildren",

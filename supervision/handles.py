@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from supervision.job_stream import JobStream, StreamPlan
 from supervision.jobs import Job
 from supervision.refs import Ref
 from supervision.specs import ChildSpec
 
+T = TypeVar("T")
 V = TypeVar("V")
 
 
@@ -47,7 +49,7 @@ class StartChild(msgspec.Struct, frozen=True):
 class Admin(msgspec.Struct, frozen=True):
     """Ask a supervisor to do something with the child of that id."""
 
-    verb: Literal["terminate", "restart", "delete"]
+    verb: Literal["terminate", "restart", "delete", "show", "spec"]
     id: str
 
 
@@ -155,6 +157,34 @@ class SupervisorHandle:
         listed: list[ChildInfo] = await self.ref.call(Listing(counts=False), timeout=timeout)
         return listed
 
+    async def which_child(self, id: str, *, timeout: float = math.inf) -> ChildInfo:  # noqa: A002 - the field's name
+        """One row of ``which_children``.
+
+        Args:
+            id: the child.
+            timeout: seconds to wait.
+
+        Raises:
+            ChildNotFound: no such child.
+            CallTimeout: no answer in time.
+        """
+        row: ChildInfo = await self.ref.call(Admin("show", id), timeout=timeout)
+        return row
+
+    async def get_childspec(self, id: str, *, timeout: float = math.inf) -> ChildSpec:  # noqa: A002 - the field's name
+        """The specification of a child.
+
+        Args:
+            id: the child.
+            timeout: seconds to wait.
+
+        Raises:
+            ChildNotFound: no such child.
+            CallTimeout: no answer in time.
+        """
+        spec: ChildSpec = await self.ref.call(Admin("spec", id), timeout=timeout)
+        return spec
+
     async def count_children(self, *, timeout: float = math.inf) -> ChildCounts:
         """Count the children.
 
@@ -165,7 +195,11 @@ class SupervisorHandle:
         return counted
 
     def start_task(
-        self, run: Callable[..., Awaitable[Any]], *args: Any, name: str | None = None
+        self,
+        run: Callable[..., Awaitable[Any]],
+        *args: Any,
+        name: str | None = None,
+        shutdown: float | str = 5.0,
     ) -> str:
         """Start a temporary task under a dynamic supervisor, now and without a message.
 
@@ -176,6 +210,7 @@ class SupervisorHandle:
             run: an async function.
             args: its arguments.
             name: its name in the system; by default the supervisor's name and a number.
+            shutdown: as for any child, what it gets when it is terminated or its supervisor stops.
 
         Returns:
             The name.
@@ -184,6 +219,7 @@ class SupervisorHandle:
             MaxChildren: the supervisor is full.
             AlreadyStarted: the name is taken.
             ActorDown: the supervisor is down or stopping.
+            SpecError: ``shutdown`` is none.
             TypeError: it is not a dynamic supervisor.
         """
         starter = self.ref.starter()
@@ -191,10 +227,14 @@ class SupervisorHandle:
             if not self.ref.alive:
                 raise self.ref.down()
             raise TypeError(f"{self.ref.name!r} is not a dynamic supervisor")
-        return starter(run, args, name)
+        return starter(run, args, name, shutdown)
 
     def async_nolink(
-        self, run: Callable[..., Awaitable[V]], *args: Any, name: str | None = None
+        self,
+        run: Callable[..., Awaitable[V]],
+        *args: Any,
+        name: str | None = None,
+        shutdown: float | str = 5.0,
     ) -> Job[V]:
         """Start a temporary task under a dynamic supervisor and get its result later.
 
@@ -205,16 +245,59 @@ class SupervisorHandle:
             run: an async function.
             args: its arguments.
             name: its name in the system; by default the supervisor's name and a number.
+            shutdown: as for any child, what it gets when it is terminated or its supervisor stops.
 
         Returns:
-            The job, to wait for or to kill.
+            The job, to wait for, to stop or to kill.
 
         Raises:
             MaxChildren: the supervisor is full.
             AlreadyStarted: the name is taken.
             ActorDown: the supervisor is down or stopping.
+            SpecError: ``shutdown`` is none.
             TypeError: it is not a dynamic supervisor.
         """
         job: Job[V] = Job()
-        job.follow(self._find(self.start_task(job.work, run, args, name=name)))
+        job.follow(self._find(self.start_task(job.work, run, args, name=name, shutdown=shutdown)))
         return job
+
+    def async_stream(
+        self,
+        run: Callable[[T], Awaitable[V]],
+        items: Iterable[T],
+        *,
+        max_concurrency: int,
+        ordered: bool = True,
+        timeout: float = 5.0,
+        on_timeout: Literal["raise", "kill"] = "raise",
+        shutdown: float | str = 5.0,
+    ) -> JobStream[T, V]:
+        """Run a function on many items, some at a time, each in a job; a failure is an outcome.
+
+        Use it as ``async with … as outcomes:`` and ``async for outcome in outcomes:``; see
+        ``JobStream``.
+
+        Args:
+            run: an async function of one item.
+            items: taken one by one as there is room, so they may be without end.
+            max_concurrency: how many jobs run at a time, 1 or more.
+            ordered: outcomes come in the order of the items, and those that are ready before
+                their turn are kept; else as they become ready.
+            timeout: seconds each job may take, counted from its own start.
+            on_timeout: a job that takes longer is ended, and then: ``raise`` raises
+                ``CallTimeout`` at once and ends the others too; ``kill`` makes an outcome with
+                the reason ``"timeout"`` of it.
+            shutdown: seconds for the cleanup of jobs that are ended, or ``"brutal_kill"``.
+
+        Returns:
+            The stream; no job starts before the first outcome is asked for.
+
+        Raises:
+            SpecError: with one sentence for each mistake.
+        """
+        plan = StreamPlan(max_concurrency, ordered, timeout, on_timeout, shutdown)
+
+        def start(work: Callable[..., Awaitable[Any]], item: T) -> Job[Any]:
+            return self.async_nolink(work, item, shutdown=shutdown)
+
+        return JobStream(start, run, items, plan)

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import trio
 
 from supervision.calls import PendingCall
-from supervision.errors import ActorDown, NoProcess
+from supervision.errors import ActorDown, CallTimeout, NoProcess
 from supervision.reasons import Reason
 from supervision.timers import Timers
 from supervision.waits import CURRENT, Node, check_no_ring
@@ -39,6 +39,9 @@ class Recipient(Protocol):
 
     def kill(self, reason: Reason = "killed") -> bool:
         """End it now."""
+
+    def ask_to_stop(self, reason: Reason) -> None:
+        """Begin the orderly stop; returns at once."""
 
     def watch(self, callback: DownCallback, *, first: bool = False) -> Callable[[], None]:
         """Call back once when it has ended, first or in turn; returns how to take that back."""
@@ -67,12 +70,13 @@ class Ref:
         incarnation: how many lives it has had; 0 before the first.
     """
 
-    __slots__ = ("__weakref__", "_gone", "_reason", "_recipient", "incarnation", "name")
+    __slots__ = ("__weakref__", "_gone", "_living", "_reason", "_recipient", "incarnation", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.incarnation = 0
         self._recipient: Recipient | None = None
+        self._living: Recipient | None = None
         self._reason: Reason = "noproc"
         self._gone = True
 
@@ -151,8 +155,7 @@ class Ref:
             MailboxFull: the mailbox is at its bound.
             ValueError: ``timeout`` is negative or no number.
         """
-        if not timeout >= 0:
-            raise ValueError(f"timeout must be 0 or more seconds, not {timeout!r}")
+        check_timeout(timeout)
         recipient = self._recipient
         if recipient is None:
             raise self.down()
@@ -167,6 +170,45 @@ class Ref:
         call.expire_at(due, timeout, recipient.timers)
         return await call.wait()
 
+    async def stop(self, reason: Reason = "normal", *, timeout: float = math.inf) -> None:
+        """Have the present incarnation end in order, and wait until it has (``GenServer.stop``).
+
+        It handles the messages that came before, then terminates. Its supervisor then deals with
+        the end as with any other: a permanent child is restarted. A task is cancelled.
+
+        Args:
+            reason: the exit reason; ``normal`` and ``shutdown`` count as orderly.
+            timeout: seconds to wait.
+
+        Raises:
+            ActorDown: it is down already, or ended for another reason, which is ``reason``.
+            NoProcess: nothing of that name.
+            CallTimeout: it has not ended yet; it was asked to and still will.
+            CallingSelf: an actor waits for its own end; ``Actor.stop`` is what it wants.
+            CallCycle: the one to be stopped waits for the asker.
+            ValueError: ``timeout`` is negative or no number.
+        """
+        check_timeout(timeout)
+        living = self._living
+        if living is None:
+            raise self.down()
+        asker, target = CURRENT.get(), living.node
+        if asker is not None:
+            check_no_ring(asker, target)
+        with trio.move_on_after(timeout):
+            living.ask_to_stop(reason)
+            if asker is not None:
+                asker.awaiting.append(target)
+            try:
+                ended = await self.wait_down()
+            finally:
+                if asker is not None:
+                    asker.awaiting.remove(target)
+            if ended != reason:
+                raise ActorDown(self.name, ended)
+            return
+        raise CallTimeout(self.name, timeout)
+
     def kill(self, reason: Reason = "killed") -> bool:
         """End the present incarnation now, whatever it is doing; it cannot refuse.
 
@@ -178,8 +220,8 @@ class Ref:
         Returns:
             False when nothing runs under the name.
         """
-        recipient = self._recipient
-        return recipient is not None and recipient.kill(reason)
+        living = self._living
+        return living is not None and living.kill(reason)
 
     # ---- watching
 
@@ -195,10 +237,10 @@ class Ref:
         Returns:
             A function that takes it back; harmless when it has been called.
         """
-        if self._recipient is None:
+        if self._living is None:
             callback(self._reason)
             return _nothing
-        return self._recipient.watch(callback, first=first)
+        return self._living.watch(callback, first=first)
 
     async def wait_down(self) -> Reason:
         """Wait until the present incarnation has ended.
@@ -224,14 +266,20 @@ class Ref:
 
     def bind(self, recipient: Recipient, incarnation: int) -> None:
         """A new incarnation takes messages now; called by the machinery only."""
-        self._recipient = recipient
+        self._recipient = self._living = recipient
         self.incarnation = incarnation
         self._gone = False
 
+    def close(self, recipient: Recipient, reason: Reason) -> None:
+        """That incarnation takes no more messages, but lives; called by the machinery only."""
+        self._recipient = None
+        self._living = recipient
+        self._reason = reason
+
     def unbind(self, recipient: Recipient, reason: Reason) -> None:
-        """That incarnation takes no more messages; called by the machinery only."""
-        if self._recipient is recipient:
-            self._recipient = None
+        """That incarnation has ended; called by the machinery only."""
+        if self._living is recipient:
+            self._recipient = self._living = None
             self._reason = reason
 
     def note_down(self, reason: Reason, incarnation: int) -> None:
@@ -253,6 +301,19 @@ class Ref:
         if self._gone:
             return NoProcess(self.name, self._reason)
         return ActorDown(self.name, self._reason)
+
+
+def check_timeout(seconds: float) -> None:
+    """Refuse what is no time to wait, before anything is sent.
+
+    Args:
+        seconds: 0 or more, or ``math.inf``.
+
+    Raises:
+        ValueError: it is negative or no number.
+    """
+    if not seconds >= 0:
+        raise ValueError(f"timeout must be 0 or more seconds, not {seconds!r}")
 
 
 def _nothing() -> None:

@@ -10,7 +10,6 @@ Where Elixir takes match specifications, a plain function of the value does here
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from itertools import count
@@ -106,7 +105,7 @@ class Registry:
         self._by_owner: dict[Ref, dict[Hashable, dict[int, None]]] = {}
         self._unwatch: dict[Ref, Callable[[], None]] = {}
         self._number = count()
-        self._listeners: list[Listener] = []
+        self._listeners: dict[object, Listener] = {}
 
     def __len__(self) -> int:
         return sum(len(entries) for entries in self._entries.values())
@@ -277,11 +276,11 @@ class Registry:
         Returns:
             A function that ends it.
         """
-        self._listeners.append(listener)
+        token = object()
+        self._listeners[token] = listener
 
         def end() -> None:
-            with contextlib.suppress(ValueError):
-                self._listeners.remove(listener)
+            self._listeners.pop(token, None)
 
         return end
 
@@ -327,7 +326,7 @@ class Registry:
         if not self._listeners:
             return
         event = RegistryEvent(kind, key, ref, value)
-        for listener in tuple(self._listeners):
+        for listener in tuple(self._listeners.values()):
             try:
                 listener(event)
             except Exception:  # noqa: BLE001 - a listener's mistake is its own

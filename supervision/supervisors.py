@@ -76,11 +76,9 @@ class StaticSupervisor(SupervisorProcess):
         self._consider_auto_shutdown(child)
 
     async def on_retry(self, retry: Retry) -> None:
-        """Try once more what failed; if it was called off, go on with those that waited for it."""
+        """Try once more what failed, unless it was called off meanwhile."""
         if retry.child.ticket is retry.ticket:
             await self._restart(retry.child)
-        else:
-            await self._start_waiting(retry.ticket)
 
     async def on_due(self, due: Due) -> None:
         """Start those whose back-off is over."""
@@ -119,17 +117,24 @@ class StaticSupervisor(SupervisorProcess):
         return [child]
 
     async def _start_waiting(self, ticket: object) -> None:
-        """Start the children that wait with a ticket, in order; a failure goes to the mailbox."""
-        for child in [each for each in self.children.values() if each.ticket is ticket]:
-            if child.ticket is not ticket:
-                continue
+        """Start the children that wait with a ticket, in order.
+
+        A failure goes to the mailbox, to be tried again behind what waits there. Those behind the
+        one that failed are stopped until then, as in OTP: the next round takes them along, and if
+        it is called off they stay as they are.
+        """
+        waiting = [child for child in self.children.values() if child.ticket is ticket]
+        for number, child in enumerate(waiting):
             child.restarts += 1
-            failure = await self.start(child)
-            if failure is not None:
-                child.resting = "restarting"
-                child.ticket = ticket
-                self.tell(Retry(child, ticket))
-                return
+            if await self.start(child) is None:
+                continue
+            child.resting = "restarting"
+            child.ticket = ticket
+            for other in waiting[number + 1 :]:
+                other.resting = "stopped"
+                other.ticket = None
+            self.tell(Retry(child, ticket))
+            return
 
     def _give_up(self, child: Child) -> None:
         log = self.log
@@ -175,6 +180,10 @@ class StaticSupervisor(SupervisorProcess):
             if self.forgets(child):
                 self.remove(child)
             return None
+        if message.verb == "show":
+            return _info(child)
+        if message.verb == "spec":
+            return child.spec
         if child.owned is not None:
             raise ChildRunning(child.name)
         if child.ticket is not None:
@@ -209,21 +218,10 @@ class StaticSupervisor(SupervisorProcess):
     def _ref_or_raise(self, child: Child, failure: Reason | None) -> Ref | None:
         if failure is not None:
             raise StartFailed(child.name, failure)
-        return None if child.owned is None else child.reference()
+        return None if child.ignored else child.reference()
 
     def _list(self) -> list[ChildInfo]:
-        return [
-            ChildInfo(
-                child.name,
-                "running"
-                if child.owned is not None
-                else "restarting"
-                if child.ticket is not None
-                else "stopped",
-                "supervisor" if child.spec.kind == "supervisor" else "worker",
-            )
-            for child in reversed(self.children.values())
-        ]
+        return [_info(child) for child in reversed(self.children.values())]
 
     def _count(self) -> ChildCounts:
         children = self.children.values()
@@ -234,6 +232,18 @@ class StaticSupervisor(SupervisorProcess):
             supervisors=supervisors,
             workers=len(children) - supervisors,
         )
+
+
+def _info(child: Child) -> ChildInfo:
+    return ChildInfo(
+        child.name,
+        "running"
+        if child.owned is not None
+        else "restarting"
+        if child.ticket is not None
+        else "stopped",
+        "supervisor" if child.spec.kind == "supervisor" else "worker",
+    )
 
 
 # Checked once, shared by all tasks: a check for each would cost as much as the task.
@@ -255,20 +265,27 @@ class DynamicSupervisor(StaticSupervisor):
         return self._start_task
 
     def _start_task(
-        self, run: Callable[..., Awaitable[Any]], args: tuple[Any, ...], name: str | None
+        self,
+        run: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        name: str | None,
+        shutdown: float | str,
     ) -> str:
         if self.phase != "running" or self.scope.cancel_called:
             raise ActorDown(self.name, "stopping")
         if name is None:
             name = f"{self.name}:{next(self._number)}"
         self.check_room(name)
-        child = self.add(_ANY_TASK, name)
+        spec = _ANY_TASK
+        if shutdown != spec.shutdown:
+            spec = ChildSpec(name, run, "task", "temporary", shutdown)
+        child = self.add(spec, name)
         self.launch(TaskProcess(child, run, args))
         return name
 
     def child_exited(self, child: Child, process: Process, reason: Reason) -> None:
         """Forget a temporary child on the spot; others need a restart, which is a message."""
-        if child.spec.restart != "temporary" or child.owned is not process:
+        if child.spec.restart != "temporary" or child.owned is not process or process.ignored:
             super().child_exited(child, process, reason)
             return
         child.owned = None

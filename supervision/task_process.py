@@ -54,6 +54,10 @@ class TaskProcess(Process):
         self._run = child.spec.start if run is None else run
         self._args = args
         self._stop_reason: Reason | None = None
+
+    def enter(self) -> None:
+        """Become the present incarnation; a task can be killed by name from then on."""
+        super().enter()
         self.open()
 
     def ask_to_stop(self, reason: Reason) -> None:

@@ -425,6 +425,17 @@ async def test_listeners_hear_of_every_registration_and_its_end(caplog: Any) -> 
     assert "a listener of a registry raised" in caplog.text
 
 
+async def test_a_listener_ended_twice_takes_nobody_else_with_it() -> None:
+    registry = Registry()
+    events: list[RegistryEvent] = []
+    registry.listen(events.append)
+    end = registry.listen(events.append)
+    end()
+    end()
+    async with members(registry, a="key"):
+        assert len(events) == 1
+
+
 def test_a_registry_is_unique_or_duplicate() -> None:
     kind: Any = "some"
     with pytest.raises(ValueError, match="keys must be unique or duplicate, not 'some'"):
