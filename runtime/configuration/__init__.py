@@ -8,7 +8,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` is not imported for this alone
-    from runtime.configuration.loading import Examination, examine, load
+    from runtime.configuration.loading import Examination, examine, load, load_document
     from runtime.configuration.locations import (
         config_path,
         default_config_path,
@@ -77,13 +77,14 @@ __all__ = [
     "find_socket",
     "json_schema",
     "load",
+    "load_document",
     "prepare_socket_directory",
     "redacted",
     "socket_path",
 ]
 
 _HOMES = {
-    "loading": ("Examination", "examine", "load"),
+    "loading": ("Examination", "examine", "load", "load_document"),
     "locations": (
         "config_path",
         "default_config_path",

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from runtime.configuration.checks import check_references
@@ -17,7 +18,7 @@ from runtime.configuration.problems import ConfigurationError, Problem
 from runtime.configuration.reader import Reader
 from runtime.configuration.settings import Config
 
-__all__ = ["Examination", "examine", "load"]
+__all__ = ["Examination", "examine", "load", "load_document"]
 
 
 class Examination(Struct, frozen=True):
@@ -49,6 +50,35 @@ def load(path: Path | str | None = None, *, environ: Mapping[str, str] | None = 
         ConfigurationError: With every mistake that was found.
     """
     found = examine(path, environ=environ)
+    if found.config is None:
+        raise ConfigurationError(found.problems)
+    return found.config
+
+
+def load_document(
+    document: Mapping[str, object],
+    *,
+    name: str = "the configuration",
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Return a configuration that is given as a mapping, with the keys and values of a file.
+
+    Like ``load`` it may read files. Places in problems are those in the mapping written as
+    indented JSON.
+
+    Args:
+        document: The mapping.
+        name: What to call it in problems; files that it names are looked for in the working
+            directory.
+        environ: The environment; ``os.environ`` when None.
+
+    Raises:
+        ConfigurationError: With every mistake that was found.
+        TypeError: When it holds something that no file could.
+    """
+    environ = os.environ if environ is None else environ
+    content = msgspec.json.format(msgspec.json.encode(document), indent=2)
+    found = _examine_content(content, Path(name), environ)
     if found.config is None:
         raise ConfigurationError(found.problems)
     return found.config

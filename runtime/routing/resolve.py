@@ -138,6 +138,19 @@ class Resolver:
             return "standby"
         return self._configured(model, self._candidates(model))[0].provider
 
+    def add_group(self, group: Group) -> None:
+        """Know a further group, or another one of the same name.
+
+        Args:
+            group: The group; its plan is published.
+        """
+        self._groups = {**self._groups, group.name: group}
+        self.forget()
+
+    def forget(self) -> None:
+        """Look every name up anew: the providers are others than before."""
+        self._found.clear()
+
     def names(self) -> dict[str, str]:
         """Return every name that can be asked for and who stands behind it, aliases first.
 
