@@ -12,8 +12,9 @@ import msgspec
 import yaml
 
 from runtime.configuration.problems import Problem
+from runtime.configuration.syntax import AGAIN, syntax_problem, without
 
-__all__ = ["Mapping", "Node", "Scalar", "Sequence", "parse"]
+__all__ = ["Document", "Mapping", "Node", "Scalar", "Sequence", "parse"]
 
 _MAX_DEPTH = 32
 _MAX_NODES = 50_000
@@ -67,35 +68,55 @@ class Sequence(msgspec.Struct, frozen=True, eq=False):
 Node = Scalar | Mapping | Sequence
 
 
-def parse(content: bytes, file: str, problems: list[Problem]) -> Node | None:
+class Document(msgspec.Struct, frozen=True):
+    """What was read of a file.
+
+    Attributes:
+        root: The tree; None for an empty text and for one that cannot be read at all.
+        whole: Whether that is everything. Otherwise parts that are no YAML were left out of it,
+            and what seems to be missing may only be unreadable.
+    """
+
+    root: Node | None
+    whole: bool = True
+
+
+def parse(content: bytes, file: str, problems: list[Problem]) -> Document:
     """Return the tree of a YAML text.
 
     Args:
         content: The text in UTF-8.
         file: What to call it in problems.
-        problems: Where to add what is wrong. A text that is no YAML ends at its first mistake;
-            all others are found in one pass.
-
-    Returns:
-        The tree, or None for an empty text and for one that cannot be read.
+        problems: Where to add what is wrong.
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8", "replace")
         problems.append(_at(file, before, "this byte is not UTF-8; save the file as UTF-8"))
-        return None
-    try:
-        return _Composer(text, file, problems).document()
-    except _TooMuchError as error:
-        problems.append(error.problem)
-    except yaml.MarkedYAMLError as error:
-        problems.append(_syntax_problem(file, error))
-    except yaml.reader.ReaderError as error:
-        number = error.character if isinstance(error.character, int) else ord(error.character)
-        message = f"the character U+{number:04X} is not allowed in YAML"
-        problems.append(_at(file, text[: error.position], message))
-    return None
+        return Document(None, whole=False)
+    rest: str | None = text
+    broken: list[Problem] = []
+    while rest is not None:
+        found: list[Problem] = []
+        try:
+            root = _Composer(rest, file, found, whole=not broken).document()
+        except _TooMuchError as error:
+            problems += [*broken, *found, error.problem]
+            return Document(None, whole=False)
+        except yaml.MarkedYAMLError as error:
+            broken.append(syntax_problem(file, rest, error))
+            rest = without(rest, error) if len(broken) < AGAIN else None
+        except yaml.reader.ReaderError as error:
+            number = error.character if isinstance(error.character, int) else ord(error.character)
+            message = f"the character U+{number:04X} is not allowed in YAML"
+            problems.append(_at(file, text[: error.position], message))
+            return Document(None, whole=False)
+        else:
+            problems += [*broken, *found]
+            return Document(root, whole=not broken)
+    problems += broken
+    return Document(None, whole=False)
 
 
 class _TooMuchError(Exception):
@@ -107,12 +128,13 @@ class _TooMuchError(Exception):
 
 
 class _Composer:
-    """Builds the tree from the parser's events."""
+    """Builds the tree from the parser's events; `whole` where no part of the text was left out."""
 
-    def __init__(self, text: str, file: str, problems: list[Problem]) -> None:
+    def __init__(self, text: str, file: str, problems: list[Problem], *, whole: bool) -> None:
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
         self._file = file
         self._problems = problems
+        self._whole = whole
         self._anchors: dict[str, Node] = {}
         self._open_anchors: set[str] = set()
 
@@ -163,7 +185,7 @@ class _Composer:
             return target
         if anchor in self._open_anchors:
             self._note(event, f"*{anchor} stands inside the value that it names")
-        else:
+        elif self._whole:
             self._note(event, f"*{anchor} names nothing; expected an anchor &{anchor} before it")
         line, column = _place(event)
         return Scalar("", plain=True, line=line, column=column)
@@ -264,17 +286,3 @@ def _at(file: str, before: str, message: str) -> Problem:
     return Problem(
         file, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1, message
     )
-
-
-def _syntax_problem(file: str, error: yaml.MarkedYAMLError) -> Problem:
-    what = error.problem or "cannot be read"
-    mark = error.problem_mark
-    message = f"not valid YAML: {what}"
-    if error.context:
-        message += f" {error.context}"
-        begun = error.context_mark
-        if begun is not None and mark is not None and begun.line != mark.line:
-            message += f" that begins at line {begun.line + 1}, column {begun.column + 1}"
-    if mark is None:
-        return Problem(file, 1, 1, message)
-    return Problem(file, mark.line + 1, mark.column + 1, message)

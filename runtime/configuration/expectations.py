@@ -27,7 +27,8 @@ from runtime.configuration.units import (
 
 __all__ = ["expected", "looks_like_number", "number_from_text", "unit_hint"]
 
-_WHOLE = re.compile(r"[-+]?[0-9]{1,18}|0o[0-7]{1,18}|0x[0-9a-fA-F]{1,15}")
+_WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})|0o[0-7]{1,18}|0x[0-9a-fA-F]{1,15}")
+_OTHERWISE_READ = re.compile(r"0[0-9_]+|[1-9][0-9]*(?:_[0-9]+)+")
 _EVERYBODYS_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:[eE][-+][0-9]+)?)?")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,18}|[0-9]{1,18}(?:\.[0-9]{0,18})?)(?:[eE][-+]?[0-9]{1,2})?")
 
@@ -109,7 +110,12 @@ def _expected_number(shape: Number) -> str:
 
 
 def unit_hint(shape: Number, text: str) -> str:
-    """Return what was likely meant by a number without its unit, or with one too many."""
+    """Return what was likely meant by a number without its unit, or with one too many.
+
+    Also by what YAML's versions read differently: ``010`` is ten to some and eight to others.
+    """
+    if shape.unit is Unit.NONE and _OTHERWISE_READ.fullmatch(text):
+        return f"; write {text.replace('_', '').lstrip('0') or 0}"
     if shape.unit is Unit.DURATION and is_bare(text):
         return f'; is it "{text}s" or "{text}ms"?'
     if shape.unit is Unit.SIZE and is_bare(text):

@@ -112,16 +112,17 @@ def examine(
 def _examine_content(content: bytes, file: Path, environ: Mapping[str, str]) -> Examination:
     problems: list[Problem] = []
     warnings: list[Problem] = []
-    node = parse(content, str(file), problems)
-    if node is None and problems:
+    document = parse(content, str(file), problems)
+    if document.root is None and not document.whole:
         return Examination(file, None, problems, warnings)
-    reader = Reader(str(file), environ, problems)
-    config = reader.read(Config, node)
-    places = reader.places
-    config = override(config, places, environ, problems)
-    config = inherit(config, places)
-    config = find_keys(config, places, environ, problems)
-    config = check_references(config, places, problems, warnings)
+    reader = Reader(str(file), environ, problems, whole=document.whole)
+    config = reader.read(Config, document.root)
+    if document.whole:  # of a part nobody can tell whether it fits the rest
+        places = reader.places
+        config = override(config, places, environ, problems)
+        config = inherit(config, places)
+        config = find_keys(config, places, environ, problems)
+        config = check_references(config, places, problems, warnings)
     for found in (problems, warnings):
         found.sort(key=lambda problem: (problem.line, problem.column))
     return Examination(file, None if problems else config, problems, warnings)

@@ -70,9 +70,18 @@ class Reader:
         file: What to call the file in problems.
         environ: The environment that variables are taken from.
         problems: Where to add what is wrong.
+        whole: Whether the tree is all of the file. Otherwise nothing is said to be missing.
     """
 
-    def __init__(self, file: str, environ: MappingType[str, str], problems: list[Problem]) -> None:
+    def __init__(
+        self,
+        file: str,
+        environ: MappingType[str, str],
+        problems: list[Problem],
+        *,
+        whole: bool = True,
+    ) -> None:
+        self._whole = whole
         self.places = Places(file)
         self._environ = environ
         self._problems = problems
@@ -182,7 +191,7 @@ class Reader:
                 values[name] = found
         for declared in known.values():
             if declared.required and declared.name not in values:
-                if declared.name not in broken:
+                if declared.name not in broken and self._whole:
                     self._problems.append(self._needs(declared, path, node))
                 broken.add(declared.name)
         if any(known[name].required for name in broken):
@@ -201,6 +210,8 @@ class Reader:
                     return _BROKEN
                 if choice is not _ABSENT:
                     return self._section_of(shape, choice, node, path)
+        if not self._whole:
+            return _BROKEN
         return self._broken(
             node,
             f"{_dotted(path)} needs the key {shape.tag}; expected one of {listed(options)}",

@@ -65,7 +65,13 @@ def kind(struct: Any) -> Any:
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
     """Return a configuration without mistakes, as a mapping."""
-    breaker = section(kind("circuit_breaker"), "recovery_timeout", "max_recovery_timeout")
+    breaker = section(
+        kind("circuit_breaker"),
+        "recovery_timeout",
+        "max_recovery_timeout",
+        "account_recheck",
+        "max_account_recheck",
+    )
     retry = section(kind("retry"), "base_delay_ms", "max_delay_ms")
     own_retry = section(
         kind("retry"), "base_delay_ms", "max_delay_ms", "budget_percent", "budget_floor"
@@ -169,6 +175,27 @@ def test_a_bad_value_is_reported_on_its_own_line(
     lines[number] = f"{found[0]} [1, 2]"
     (problem,) = read(file, "\n".join(lines)).problems
     assert (problem.line, problem.column) == (number + 1, len(found[0]) + 2)
+
+
+@given(documents(), st.sampled_from(["@x", "`x", '"x', "[x", "{x", "%x"]), st.data())
+def test_a_line_that_is_no_yaml_is_named_and_hides_nothing_else(
+    file: Path, document: dict[str, Any], broken: str, data: st.DataObject
+) -> None:
+    """Its own line is reported, and so is a misspelt key before or behind it."""
+    lines = dumped(document).splitlines()
+    plain = {"port", "queue_limit", "max_attempts", "strategy"}
+    keys = [
+        (number, found)
+        for number, line in enumerate(lines)
+        if (found := KEY_LINE.match(line)) and found["key"] in plain
+    ]
+    number, found = data.draw(st.sampled_from(keys))
+    lines[number] = f"{found[0]} {broken}"
+    at = data.draw(st.sampled_from([0, len(lines)]))
+    lines.insert(at, "zzz: 1")
+    places = {(problem.line, problem.column) for problem in read(file, "\n".join(lines)).problems}
+    assert (number + 1 + (at == 0), len(found[0]) + 2) in places
+    assert (at + 1, 1) in places
 
 
 @given(st.text(alphabet="socket:tcp[]{}-&*<!|>'\"#%@`~?, \n\t${}\x00é\ud800"))

@@ -141,7 +141,23 @@ OWN_DOOR = "tcp: {enabled: true, token: t}\n"
         ("tcp: {⟦<<: 5}", ["<< takes in another mapping"]),
         ("tcp: {⟦[a]: 5}", ["expected a plain word as the key"]),
         ("socket: auto\n⟦---\nsocket: auto", ["a second YAML document"]),
-        ("tcp: {host: a\nsocket: ⟦auto".replace("socket: ⟦", "socket⟦: "), ["not valid YAML"]),
+        ("tcp: ⟦{host: a\nsocket: auto", ["this { is not closed", "before line 2, column 7"]),
+        ("tcp: ⟦[a\nsocket: auto", ["this [ is not closed; expected , or ] before line 2"]),
+        ('tcp:\n  host: ⟦"a\n  port: 1', ['begins here with " has no closing quote']),
+        ("tcp:\n  host: ⟦@a", ["text that begins with @ needs quotes"]),
+        ("tcp:\n  host: a⟦: b", ['a text with ": " in it needs quotes']),
+        ("tcp:\n  port: 1\n   host⟦: a", ["is it indented too far"]),
+        ("socket: auto\n⟦tcp\nlogging: {}", ['found no colon after "tcp"']),
+        ("tcp: {}\n ⟦socket: auto", ["is it indented as far as the keys beside it?"]),
+        # What YAML's versions read differently.
+        ("limits: {max_headers: ⟦010}", ["a whole number from 8 to", "write 10"]),
+        ("limits: {max_headers: ⟦1_000}", ["a whole number from 8 to", "write 1000"]),
+        ("limits: {max_headers: ⟦0b11}", ["a whole number"]),
+        ("limits: {max_headers: ⟦1:30}", ["a whole number"]),
+        ("retry: {backoff_factor: ⟦.inf}", ["a number from 1 to 100"]),
+        ("timeouts: {request: ⟦1:30}", ["a duration with its unit"]),
+        ("timeouts: {request: ⟦2001-01-01}", ["a duration with its unit"]),
+        ("logging: {level: ⟦off}", ["not one of debug"]),
         ("tcp:\n⟦\thost: a", ["not valid YAML", "cannot start any token"]),
         ("socket: ⟦\x01", ["U+0001 is not allowed in YAML"]),
         # Variables.
@@ -225,6 +241,53 @@ def test_a_problem_reads_as_file_line_column(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(file, environ={})
     assert str(caught.value).startswith(f"{file}:2:13: expected a whole number")
+
+
+def test_text_that_is_no_yaml_does_not_hide_the_other_mistakes(tmp_path: Path) -> None:
+    """Each broken part is named, and every mistake in what can still be read."""
+    messages = mistakes(
+        tmp_path,
+        """\
+        tcp: ⟦{enabled: true
+        ⟦sokcet: auto
+        providers:
+          a:
+            kind: openai
+            api_key: ⟦@secret
+            queue_limit: ⟦many
+          b: {kind: ⟦opnai}
+        limits:
+          max_line: ⟦"16KiB
+          max_headers: ⟦0x
+        groups:
+          g: ⟦[unclosed
+        logging: {level: ⟦loud}
+        """,
+    )
+    assert len([message for message in messages if message.startswith("not valid YAML")]) == 4
+
+
+def test_what_may_stand_in_an_unreadable_part_is_not_called_missing(tmp_path: Path) -> None:
+    """Neither a key that is needed, nor an anchor, nor a provider that a group names."""
+    mistakes(
+        tmp_path,
+        """\
+        providers:
+          a:
+            kind: ⟦`openai
+          b: ⟦{kind: openai, headers: &shared {x: y}
+          c: {kind: openai, headers: *shared, base_url: "http://c"}
+        groups:
+          g:
+            members: ⟦@a
+          h: {members: [{provider: b, model: x}]}
+        """,
+    )
+
+
+def test_a_file_of_nothing_but_mistakes_is_given_up_after_some(tmp_path: Path) -> None:
+    found = examined(tmp_path, "\n".join(f"a{n}: @" for n in range(100_000)))
+    assert 1 < len(found.problems) <= 20
 
 
 def test_a_place_inside_an_alias_is_where_the_text_stands(tmp_path: Path) -> None:
