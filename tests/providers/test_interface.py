@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from providers.http import ResponseHead
 from providers.interface import HOP_BY_HOP, ForwardRequest
-from providers.wire import UpstreamError
+from providers.wire import OperationName, UpstreamError
 from tests.providers.scripted import asked, provider
 
 KEY = "sk-secret-key"
@@ -196,4 +196,51 @@ def test_models_are_matched_as_patterns(tmp_path: Path) -> None:
         True,
         False,
         False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation", "target", "line"),
+    [
+        ("openai", "chat", "/v1/chat/completions", b"POST /v1/chat/completions HTTP/1.1"),
+        (
+            "openai",
+            "embeddings",
+            "/v1/embeddings?x=%20y&x",
+            b"POST /v1/embeddings?x=%20y&x HTTP/1.1",
+        ),
+        ("anthropic", "chat", "/v1/messages?beta=true", b"POST /b/v1/messages?beta=true HTTP/1.1"),
+        (
+            "anthropic",
+            "count_tokens",
+            "http://h/v1/messages/count_tokens?beta=true#part",
+            b"POST /b/v1/messages/count_tokens?beta=true HTTP/1.1",
+        ),
+        ("anthropic", "chat", "//v1/messages?", b"POST /b/v1/messages? HTTP/1.1"),
+    ],
+)
+def test_the_operation_decides_the_path_and_the_askers_query_travels_on(
+    kind: str, operation: OperationName, target: str, line: bytes
+) -> None:
+    base = {"anthropic": "http://127.0.0.1:9/b", "openai": "http://127.0.0.1:9/v1"}[kind]
+    request = ForwardRequest(
+        headers=[],
+        body=b"{}",
+        model="m",
+        stream=False,
+        request_id="r",
+        operation=operation,
+        target=target,
+    )
+    made = provider("p", kind=kind, base_url=base)
+    assert parts(made.transform_request(request, None))[0] == line
+
+
+def test_an_error_that_may_be_passed_on_keeps_its_headers_but_no_key() -> None:
+    headers = ((b"x-ratelimit-remaining-tokens", b"7"), (b"x-echo", KEY.encode()))
+    body = json.dumps({"error": {"message": "no", "type": "t"}}).encode()
+    failure = provider("p", api_key=KEY).handle_error(head(400, *headers), body)
+    assert failure.upstream_headers == [
+        (b"x-ratelimit-remaining-tokens", b"7"),
+        (b"x-echo", b"***"),
     ]

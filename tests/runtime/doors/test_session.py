@@ -3,6 +3,8 @@
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import pytest
 import trio
@@ -67,6 +69,7 @@ ROUTES = Routes(
         "/breaks": {"GET": breaks},
         "/defect": {"GET": breaks_by_defect},
         "/part/{name}/kill": {"POST": segment},
+        "/models/{id}": {"GET": segment, "POST": segment},
     }
 )
 
@@ -206,6 +209,144 @@ async def test_the_name_in_a_path_is_decoded(autojump_clock: MockClock, connect:
     assert split(await client.ask("POST", "/part/door%3Aunix/kill"))[1] == b"door:unix"
     for target in ("/part//kill", "/part/a/b/kill"):
         assert b" 404 " in await client.ask("POST", target)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("/models/m-1", b"m-1"),
+        ("/models/maker/m%201", b"maker/m 1"),
+        ("/models/maker%2Fm-1", b"maker/m-1"),
+        ("/models/a//b", b"a//b"),
+        ("//models/m-1", b"m-1"),
+        ("/models/m-1?x=/y", b"m-1"),
+    ],
+)
+async def test_the_name_at_the_end_of_a_path_may_hold_slashes(
+    autojump_clock: MockClock, connect: Open, target: str, name: bytes
+) -> None:
+    client = await connect()
+    assert split(await client.ask("GET", target))[1] == name
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("//hello", 200),
+        ("/%68ello", 200),
+        ("//%68ello?x=//", 200),
+        ("http://localhost/hello?x", 200),
+        ("http://localhost//hello", 200),
+        ("/models/", 404),
+        ("/hello/", 404),
+        ("%2Fhello", 400),
+        ("/%2Fhello", 404),
+        ("/hello%00", 404),
+        ("/hel%ff", 404),
+    ],
+)
+async def test_a_path_is_found_in_any_spelling_that_means_the_same(
+    autojump_clock: MockClock, connect: Open, target: str, status: int
+) -> None:
+    client = await connect()
+    answer = await client.ask("GET", target)
+    assert b" %d " % status in answer.splitlines()[0]
+
+
+async def test_options_of_the_whole_server_says_which_methods_there_are(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    head, body = split(await client.ask("OPTIONS", "*"))
+    assert b" 204 " in head.splitlines()[0]
+    assert b"allow: GET, HEAD, OPTIONS, POST" in head
+    assert body == b""
+    assert b" 404 " in (await client.ask("OPTIONS", "/nowhere")).splitlines()[0]
+
+
+@pytest.mark.parametrize("hosts", [None, frozenset({"localhost"})])
+async def test_without_a_host_only_a_private_socket_serves(
+    autojump_clock: MockClock, connect: Open, hosts: frozenset[str] | None
+) -> None:
+    client = await connect(Access(None, hosts))
+    answer = await client.send(b"GET /hello HTTP/1.1\r\n\r\n")
+    assert (b" 200 " if hosts is None else b" 403 ") in answer.splitlines()[0]
+
+
+def dates(answer: bytes) -> list[bytes]:
+    head, _ = split(answer)
+    return [line[6:] for line in head.split(b"\r\n") if line.lower().startswith(b"date: ")]
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/hello"),
+        ("HEAD", "/hello"),
+        ("OPTIONS", "/hello"),
+        ("GET", "/no"),
+        ("GET", "/stream"),
+    ],
+)
+async def test_every_answer_has_a_date(
+    autojump_clock: MockClock, connect: Open, method: str, target: str
+) -> None:
+    client = await connect()
+    found = dates(await client.ask(method, target))
+    assert len(found) == 1
+    sent = parsedate_to_datetime(found[0].decode())
+    assert found[0].endswith(b" GMT")
+    assert abs((datetime.now(UTC) - sent).total_seconds()) < 60
+
+
+async def test_a_refusal_of_malformed_bytes_has_a_date_too(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    assert len(dates(await client.send(b"nonsense\r\n\r\n"))) == 1
+
+
+async def test_the_date_of_the_upstream_is_kept(autojump_clock: MockClock, connect: Open) -> None:
+    client = await connect()
+    theirs = b"Thu, 01 Jan 2026 00:00:00 GMT"
+    head = ResponseHead(200, [(b"date", theirs)], keep_alive=True)
+    client.session.answer(request(), OPENAI).complete(head, b"{}", "p", 1)
+    assert dates(await client.rest()) == [theirs]
+
+
+@pytest.mark.parametrize(
+    ("connection", "absent", "present"),
+    [
+        ([b"X-Hop"], [b"x-hop: 1"], [b"x-end: 2", b"x-other: 3"]),
+        ([b"keep-alive, x-hop ,X-Other"], [b"x-hop: 1", b"x-other: 3"], [b"x-end: 2"]),
+        ([b"x-hop", b"close,x-other"], [b"x-hop: 1", b"x-other: 3"], [b"x-end: 2"]),
+        ([b"keep-alive"], [], [b"x-hop: 1", b"x-end: 2", b"x-other: 3"]),
+        ([b"close"], [], [b"x-hop: 1", b"x-end: 2", b"x-other: 3"]),
+        ([b"date, x-standby-attempts, content-length"], [b"2001"], [b"x-standby-attempts: 1"]),
+        ([b""], [], [b"x-hop: 1"]),
+    ],
+)
+async def test_what_the_upstreams_connection_header_names_stays_behind(
+    autojump_clock: MockClock,
+    connect: Open,
+    connection: list[bytes],
+    absent: list[bytes],
+    present: list[bytes],
+) -> None:
+    client = await connect()
+    headers = [(b"x-hop", b"1"), (b"date", b"Mon, 01 Jan 2001 00:00:00 GMT")]
+    headers += [(b"connection", each) for each in connection]
+    headers += [(b"x-end", b"2"), (b"x-other", b"3")]
+    head = ResponseHead(200, headers, keep_alive=True)
+    client.session.answer(request(), OPENAI).complete(head, b"{}", "p", 1)
+    raw = await client.rest()
+    assert b"\r\nconnection:" not in raw
+    assert raw.count(b"content-length: 2\r\n") == 1
+    assert len(dates(raw)) == 1
+    for each in absent:
+        assert each not in raw
+    for each in present:
+        assert each in raw
 
 
 @pytest.mark.parametrize(

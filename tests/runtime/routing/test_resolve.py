@@ -2,6 +2,7 @@
 
 import pytest
 
+from providers.wire import OperationName
 from runtime.routing.plan import Candidate, Group, Plan, make_plan
 from runtime.routing.resolve import Member, Resolver, Target, UnroutableError
 from supervision import Table
@@ -89,3 +90,49 @@ def test_every_name_but_no_pattern_is_listed() -> None:
     assert names["fast"] == names["chat"] == "standby"
     assert names["o-1"] == "o"
     assert not any("*" in name or "?" in name for name in names)
+
+
+def test_for_other_requests_than_chat_nobody_is_told_to_use_an_api_that_has_none() -> None:
+    with pytest.raises(UnroutableError) as caught:
+        resolver().resolve("claude-x", "openai", "embeddings")
+    assert caught.value.status == 400
+    assert "anthropic API only" in str(caught.value)
+    assert "ask for it in that API" not in str(caught.value)
+
+
+@pytest.mark.parametrize("operation", ["chat", "embeddings"])
+def test_of_a_group_only_members_of_the_dialect_are_asked(operation: OperationName) -> None:
+    route = resolver().resolve("chat", "openai", operation)
+    assert [each.provider for each in route.order(0.0)] == ["o"]
+
+
+@pytest.mark.parametrize(
+    ("model", "owner"),
+    [
+        ("fast", "standby"),
+        ("chat", "standby"),
+        ("o-1", "o"),
+        ("o-9", "o2"),
+        ("claude-x", "c"),
+        ("o/any/thing", "o"),
+    ],
+)
+def test_whoever_stands_behind_a_name_is_told(model: str, owner: str) -> None:
+    assert resolver().owner(model) == owner
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "words"),
+    [
+        ("fats", 404, "did you mean 'fast'"),
+        ("nobody/x", 404, "unknown model"),
+        ("bare/x", 503, "api_key is empty"),
+    ],
+)
+def test_nobody_stands_behind_a_name_that_leads_nowhere(
+    model: str, status: int, words: str
+) -> None:
+    with pytest.raises(UnroutableError) as caught:
+        resolver().owner(model)
+    assert caught.value.status == status
+    assert words in str(caught.value)
