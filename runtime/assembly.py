@@ -135,6 +135,7 @@ def _simulator_settings(config: configuration.SimulatedProvider) -> SimulatorSet
         latency=simulator.latency,
         tokens_per_second=simulator.tokens_per_second,
         answer_words=simulator.answer_words,
+        embedding_dimensions=simulator.embedding_dimensions,
         seed=simulator.seed,
         models=() if any(map(is_pattern, config.models)) else config.models,
         faults=tuple(
