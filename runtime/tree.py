@@ -22,7 +22,7 @@ import msgspec
 
 from providers.http import Limits, Listener, Poller, ServerConnection
 from runtime.assembly import ProviderParts, breaker_settings
-from runtime.configuration import Config
+from runtime.configuration import Config, ProviderConfig
 from runtime.doors.door import Door, OpenSessions, own_users
 from runtime.doors.session import Session
 from runtime.routing.breaker_actor import Breaker, breaker_name
@@ -35,7 +35,7 @@ from runtime.services import ROOT
 from runtime.telemetry import Telemetry, TelemetryBoard
 from supervision import Backoff, ChildSpec, Table, dynamic_supervisor, supervisor
 
-__all__ = ["Doorway", "Shared", "doors", "tree"]
+__all__ = ["Doorway", "Shared", "breaker", "doors", "tree"]
 
 _RESTARTS = 100
 """Restarts within five seconds before a supervisor gives up. Many, because a person may kill parts
@@ -108,6 +108,18 @@ def groups(config: Config) -> dict[str, Group]:
     return found
 
 
+def breaker(name: str, config: ProviderConfig, shared: Shared) -> ChildSpec:
+    """Return a provider's circuit breaker.
+
+    Args:
+        name: The provider's name.
+        config: Its settings.
+        shared: What is published.
+    """
+    settings = breaker_settings(config.circuit_breaker)
+    return ChildSpec(breaker_name(name), partial(Breaker, name, settings, shared.breakers))
+
+
 def tree(config: Config, parts: Mapping[str, ProviderParts], shared: Shared) -> ChildSpec:
     """Return the daemon's tree without its doors.
 
@@ -121,15 +133,7 @@ def tree(config: Config, parts: Mapping[str, ProviderParts], shared: Shared) -> 
     providers = [part.provider for part in parts.values() if part.provider is not None]
     simulators = [part.simulator for part in parts.values() if part.simulator is not None]
     breakers = [
-        ChildSpec(
-            breaker_name(name),
-            partial(
-                Breaker,
-                name,
-                breaker_settings(config.providers[name].circuit_breaker),
-                shared.breakers,
-            ),
-        )
+        breaker(name, config.providers[name], shared)
         for name, part in parts.items()
         if part.provider is not None
     ]
