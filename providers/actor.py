@@ -23,6 +23,7 @@ from providers.http import (
     DeadlineExceeded,
     Poller,
     TLSError,
+    UpstreamConnection,
     connect,
     default_ssl_context,
 )
@@ -53,7 +54,7 @@ class Acquire(msgspec.Struct, frozen=True, gc=False):
 class Release(msgspec.Struct, frozen=True):
     """Give a connection back; one that cannot be used again is closed already."""
 
-    connection: ClientConnection
+    connection: UpstreamConnection
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -89,7 +90,7 @@ class ProviderActor(Actor):
         self._poller = poller
         self._ssl: ssl.SSLContext | None = None
         self._idle: deque[tuple[ClientConnection, float]] = deque()
-        self._busy: set[ClientConnection] = set()
+        self._busy: set[UpstreamConnection] = set()
         self._connecting = 0
         self._waiting: dict[PendingCall, None] = {}  # in the order they came
         self._sweep_at = math.inf
@@ -133,12 +134,13 @@ class ProviderActor(Actor):
     async def handle_cast(self, message: object) -> None:
         """Take a connection back and hand it to whoever waits."""
         if isinstance(message, Release):
-            self._busy.discard(message.connection)
+            connection = message.connection
+            self._busy.discard(connection)
             self._served += 1
-            if message.connection.closed:
-                self._open_where_needed()
+            if not connection.closed and isinstance(connection, ClientConnection):
+                self._hand_on(connection)
             else:
-                self._hand_on(message.connection)
+                self._open_where_needed()
         elif isinstance(message, Trouble):
             self._last_error = message.message
 
@@ -192,29 +194,37 @@ class ProviderActor(Actor):
         self._busy.discard(connection)
         self._open_where_needed()
 
-    def _next_waiter(self) -> PendingCall | None:
+    def _next_waiter(self, *, kept: bool = False) -> PendingCall | None:
+        """Return who waits longest; for a kept connection, of those who do not want a new one."""
         for waiter in self._waiting:
+            if kept and waiter.message.fresh:
+                continue
             del self._waiting[waiter]
             waiter.on_withdrawn(None)
             return waiter
         return None
 
-    def _hand_on(self, connection: ClientConnection) -> None:
-        """Give an open connection to the first who waits, or keep it."""
-        waiter = self._next_waiter()
+    def _hand_on(self, connection: ClientConnection, *, kept: bool = True) -> None:
+        """Give an open connection to the first who waits for such a one, or keep it."""
+        waiter = self._next_waiter(kept=kept)
         if waiter is not None:
             self._lend(connection, waiter)
             return
         self._idle.append((connection, trio.current_time()))
+        if self._waiting:  # for new ones: the place of this one may be what they lacked
+            self._open_where_needed()
         if self._sweep_at == math.inf:
             self._sweep_later()
 
     def _open_where_needed(self) -> None:
-        """Start as many connection attempts as there are askers without one, within the limit."""
-        while (
-            self._connecting < len(self._waiting)
-            and len(self._busy) + self._connecting < self._settings.max_connections
-        ):
+        """Start as many connection attempts as there are askers without one, within the limit.
+
+        A kept connection makes room for a new one: it is there only for an asker who wants that.
+        """
+        limit = self._settings.max_connections
+        while self._connecting < len(self._waiting) and len(self._busy) + self._connecting < limit:
+            if self._idle and len(self._busy) + len(self._idle) + self._connecting >= limit:
+                self._idle.popleft()[0].close()
             self._connecting += 1
             self.spawn(self._connect, name=f"{self.ref.name} connecting")
 
@@ -240,7 +250,7 @@ class ProviderActor(Actor):
         else:
             self._connecting -= 1
             self._opened += 1
-            self._hand_on(connection)
+            self._hand_on(connection, kept=False)
 
     def _connect_failed(self, failure: Failure) -> None:
         """Tell the asker who waited longest; the others get attempts of their own."""

@@ -10,18 +10,42 @@ import httptools
 from providers.http.errors import ProtocolError
 from providers.http.messages import ResponseHead
 
-__all__ = ["ResponseReader"]
+__all__ = ["Received", "ResponseReader"]
 
 
-class ResponseReader:
-    """Parses the responses of one connection, each after `begin`.
+class Received:
+    """What has come of a response and has not been taken.
 
     Attributes:
         head: The response's head, once it is whole.
-        pieces: What has been parsed of the body and not taken.
+        pieces: What there is of the body.
         held: Bytes in `pieces`.
         complete: Whether the response has come to its proper end. True before the first one.
         started: Whether any byte of the response has come.
+    """
+
+    __slots__ = ("complete", "head", "held", "pieces", "started")
+
+    def __init__(self) -> None:
+        self.head: ResponseHead | None = None
+        self.pieces: list[bytes] = []
+        self.held = 0
+        self.complete = True
+        self.started = False
+
+    def take(self) -> bytes:
+        """All of the body that has come since the last time."""
+        pieces = self.pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.pieces = []
+        self.held = 0
+        return data
+
+
+class ResponseReader(Received):
+    """Parses the responses of one connection, each after `begin`.
+
+    Attributes:
         surplus: Whether the upstream sent more than it was asked for.
     """
 
@@ -31,11 +55,6 @@ class ResponseReader:
         "_interim",
         "_no_body",
         "_parser",
-        "complete",
-        "head",
-        "held",
-        "pieces",
-        "started",
         "surplus",
     )
 
@@ -44,11 +63,7 @@ class ResponseReader:
         self._in_head = False
         self._interim = False
         self._no_body = False
-        self.head: ResponseHead | None = None
-        self.pieces: list[bytes] = []
-        self.held = 0
-        self.complete = True
-        self.started = False
+        super().__init__()
         self.surplus = False
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
@@ -92,14 +107,6 @@ class ResponseReader:
         if isinstance(error, httptools.HttpParserCallbackError) and cause is not None:
             raise cause from None
         raise ProtocolError(f"the upstream did not answer in HTTP/1.1: {error}") from None
-
-    def take(self) -> bytes:
-        """All of the body that has been parsed since the last time."""
-        pieces = self.pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self.pieces = []
-        self.held = 0
-        return data
 
     def on_message_begin(self) -> None:
         """A response's first byte."""

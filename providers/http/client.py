@@ -6,49 +6,16 @@ import select
 import socket
 from collections.abc import Callable
 
-import trio
-
 from providers.http.answer_reading import ResponseReader
+from providers.http.answering import HOLD_BACK, Answering, Relay
 from providers.http.errors import ConnectionLost, ProtocolError, Truncated
-from providers.http.messages import ResponseHead
 from providers.http.poller import Poller
 from providers.http.stream import READ, Stream
 
 __all__ = ["ClientConnection"]
 
-HOLD_BACK = 256 * 1024
-"""Bytes of a body that are held unread before reading from the upstream pauses."""
 
-
-class _Relay:
-    """Where a body goes while it is relayed, and what has come of that."""
-
-    __slots__ = ("end", "error", "silence", "stopped", "take")
-
-    def __init__(self, take: Callable[[bytes], bool], silence: float, end: float) -> None:
-        self.take = take
-        self.silence = silence
-        self.end = end
-        self.stopped = False
-        self.error: Exception | None = None
-
-    @property
-    def deadline(self) -> float:
-        """When silence from now on has lasted too long."""
-        return min(self.end, trio.current_time() + self.silence)
-
-    def hand_over(self, data: bytes) -> bool:
-        """Give the taker a piece; return whether it wants more."""
-        try:
-            more = self.take(data)
-        except Exception as error:  # noqa: BLE001 - raised again in the task that relays
-            self.error = error
-            more = False
-        self.stopped = not more
-        return more
-
-
-class ClientConnection(Stream):
+class ClientConnection(Answering, Stream):
     """One keep-alive connection to an upstream.
 
     `send` a request, `read_head`, then `read_piece` until it returns nothing; then, if `reusable`,
@@ -80,7 +47,7 @@ class ClientConnection(Stream):
     )
 
     def __init__(self, poller: Poller, sock: socket.socket) -> None:
-        self._reader = ResponseReader()
+        self._reader: ResponseReader = ResponseReader()
         self._exchanges = 0
         self._failure: Exception | None = None
         self._send_error: Exception | None = None
@@ -89,7 +56,7 @@ class ClientConnection(Stream):
         self._whole = False
         self.on_idle_close: Callable[[], None] | None = None
         self._on_answer: Callable[[], object] | None = None
-        self._relay: _Relay | None = None
+        self._relay: Relay | None = None
         super().__init__(poller, sock)
 
     @property
@@ -153,135 +120,14 @@ class ClientConnection(Stream):
         if self._on_answer is not None:
             self._poller.wheel.arm(self, deadline)
 
-    async def drain(self, deadline: float) -> None:
-        """Wait until everything is sent, or the upstream has begun to answer.
-
-        Raises:
-            DeadlineExceeded: The upstream did not take it in time.
-            ConnectionLost: The connection is gone.
-        """
-        reader = self._reader
-        while self.unsent and reader.head is None:
-            await self._wait(deadline)
-        if self._failure is not None and reader.head is None:
-            raise self._failure
-
-    async def read_head(self, deadline: float) -> ResponseHead:
-        """Wait for the response's status and headers; interim responses are passed over.
-
-        Raises:
-            DeadlineExceeded: They did not come in time.
-            ConnectionLost: The connection ended before them.
-            ProtocolError: What came is not HTTP/1.1.
-        """
-        reader = self._reader
-        while reader.head is None:
-            if self.closed:
-                raise self._loss()
-            await self._wait(deadline)
-        self._seen = True
-        return reader.head
-
-    async def read_piece(self, deadline: float) -> bytes:
-        """Wait for more of the body: all that has been parsed since the last call.
-
-        Returns:
-            Bytes without their transfer coding; empty exactly once the body came to its proper end.
-
-        Raises:
-            DeadlineExceeded: Nothing came in time.
-            Truncated: The connection ended before the body did.
-            ConnectionLost: The connection was closed from this side.
-            ProtocolError: The body's framing is broken.
-        """
-        reader = self._reader
-        self._seen = True
-        while not reader.pieces:
-            if reader.complete:
-                return b""
-            if self.closed:
-                raise self._loss()
-            await self._wait(deadline)
-        data = reader.take()
-        if self._paused:
-            self._paused = False
-            if not self.closed:
-                self._set_mask(self._mask | READ)
-        return data
-
-    async def relay(self, take: Callable[[bytes], bool], silence: float, end: float) -> bool:
-        """Hand the body over piece by piece, each in the poller's own turn, without a task's.
-
-        Args:
-            take: Gets all that has been parsed since the last time; tells whether it wants more.
-            silence: Seconds between two pieces at most.
-            end: Absolute deadline of the whole.
-
-        Returns:
-            True when `take` wanted no more, False when the body came to its proper end.
-
-        Raises:
-            Exception: What `take` raised.
-            DeadlineExceeded: It was silent for too long, or the end has come.
-            Truncated, ConnectionLost, ProtocolError: As `read_piece`.
-        """
-        reader = self._reader
-        relay = _Relay(take, silence, end)
-        if reader.pieces:
-            relay.hand_over(await self.read_piece(end))
-        while not relay.stopped:
-            if reader.complete and not reader.pieces:
-                return False
-            if self.closed:
-                raise self._loss()
-            self._relay = relay
-            try:
-                await self._wait(relay.deadline)
-            finally:
-                self._relay = None
-        if relay.error is not None:
-            raise relay.error
-        return True
-
-    async def read_body(self, limit: int, deadline: float) -> bytes:
-        """Wait for the whole body.
-
-        Args:
-            limit: Bytes it may have at most.
-            deadline: When to give up.
-
-        Raises:
-            ProtocolError: The body is larger than the limit; the connection is closed.
-            DeadlineExceeded, Truncated, ConnectionLost: As `read_piece`.
-        """
-        reader = self._reader
-        self._seen = True
-        self._whole = True
-        try:
-            if reader.complete:
-                data = reader.take()
-            else:
-                data = await self.read_piece(deadline)
-            if not reader.complete and len(data) <= limit:
-                body = bytearray(data)
-                while len(body) <= limit and (piece := await self.read_piece(deadline)):
-                    body += piece
-                data = bytes(body)
-        finally:
-            self._whole = False
-        if len(data) > limit:
-            error = ProtocolError(f"the upstream's answer is larger than {limit} bytes")
-            self.close(error)
-            raise error
-        if not self.closed and self._paused:
-            self._paused = False
-            self._set_mask(self._mask | READ)
-        return data
-
     def close(self, reason: Exception | None = None) -> None:
         """Close at once; a task waiting on the connection gets `ConnectionLost(reason)`."""
         if not self.closed:
             self._shut(ConnectionLost("the connection to the upstream was closed", reason))
+
+    def _resume(self) -> None:
+        if not self.closed:
+            self._set_mask(self._mask | READ)
 
     # Called by the poller
 
@@ -310,10 +156,6 @@ class ClientConnection(Stream):
                 self._send_more()
             except OSError as error:
                 self._stop_sending(error)
-            else:
-                # Whoever only wants news of the answer need not hear that the request is out.
-                if not self.unsent and self._reader.head is None and self._on_answer is None:
-                    self._wake()
         if events & ~select.EPOLLOUT and self._registered:
             if self._paused:
                 # Hung up with body unread on both sides of the socket: it is read when asked for.
@@ -401,9 +243,6 @@ class ClientConnection(Stream):
         self.unsent = 0
         if not self.closed:
             self._set_mask(READ if not self._paused else 0)
-
-    def _loss(self) -> Exception:
-        return self._failure or ConnectionLost("the connection to the upstream is closed")
 
     def _shut(self, failure: Exception) -> None:
         self._failure = failure

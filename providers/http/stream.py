@@ -1,23 +1,14 @@
-"""What server and client connections have in common: a socket on the poller, and one waiting task.
-
-The rule for waiting: state first, then the wait. Whoever waits checks the state the poller's
-callbacks leave behind, parks, and checks again when woken, so that a wake-up that comes before the
-wait is not lost. There is at most one waiting task per connection.
-"""
+"""What server and client connections have in common: a socket on the poller."""
 
 from __future__ import annotations
 
-import math
 import select
 import socket
 from abc import ABC, abstractmethod
 from collections import deque
 
-import trio
-from outcome import Error
-
-from providers.http.errors import DeadlineExceeded
 from providers.http.poller import Poller
+from providers.http.waiting import Waiting
 
 __all__ = ["READ", "WRITE", "Stream"]
 
@@ -28,7 +19,7 @@ _JOIN_LIMIT = 64 * 1024
 _GATHER = 64
 
 
-class Stream(ABC):
+class Stream(Waiting, ABC):
     """A non-blocking stream socket with lasting registration, unsent bytes and one waiter.
 
     Args:
@@ -38,8 +29,6 @@ class Stream(ABC):
     Attributes:
         closed: Whether nothing more can be read or sent.
         unsent: Bytes given to be sent that the socket has not taken yet.
-        deadline: Of the present wait, for the wheel.
-        fires_at: The wheel's own.
     """
 
     __slots__ = (
@@ -47,13 +36,9 @@ class Stream(ABC):
         "_live",
         "_mask",
         "_outgoing",
-        "_poller",
         "_registered",
         "_sock",
-        "_waiter",
         "closed",
-        "deadline",
-        "fires_at",
         "unsent",
     )
 
@@ -61,47 +46,16 @@ class Stream(ABC):
         sock.settimeout(0)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._poller = poller
+        super().__init__(poller)
         self._sock = sock
         self._fd = sock.fileno()
         self._mask = READ
         self._outgoing: deque[memoryview] | None = None
-        self._waiter: trio.lowlevel.Task | None = None
         self.closed = False
         self.unsent = 0
-        self.deadline = math.inf
-        self.fires_at = math.inf
         self._live = True
         self._registered = True
         poller.add(self._fd, self, READ)
-
-    # Waiting
-
-    async def _wait(self, deadline: float) -> None:
-        """Park until `_wake`, at most until the deadline (which callbacks may move)."""
-        if self._waiter is not None:
-            raise trio.BusyResourceError("another task is waiting on this connection already")
-        self._poller.wheel.arm(self, deadline)
-        self._waiter = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abandon)
-
-    def _abandon(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        self._waiter = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            trio.lowlevel.reschedule(waiter)
-
-    def on_deadline(self) -> None:
-        """The present wait's deadline has passed."""
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            error = DeadlineExceeded("the deadline passed")
-            trio.lowlevel.reschedule(waiter, Error(error))
 
     # Events
 

@@ -15,14 +15,15 @@ import trio
 from providers.actor import Acquire, Release, Trouble
 from providers.failures import Failure, FailureKind
 from providers.http import (
-    ClientConnection,
     ConnectionLost,
     DeadlineExceeded,
     ProtocolError,
     ResponseHead,
+    UpstreamConnection,
 )
 from providers.interface import ForwardRequest, ProviderInterface
 from providers.wire import AnswerFault, StreamReader, Usage
+from runtime.routing.refused import REFUSING, Refusal
 from supervision import ActorDown, CallTimeout, MailboxFull, NoProcess, Ref
 
 __all__ = ["Answer", "AskerGone", "Exchange", "ExchangeResult", "Job", "exchange"]
@@ -125,6 +126,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         started: When the attempt began.
         answer: Where the answer goes.
         on_first_token: Called when a streamed answer has proved good; None for nobody.
+        hold_refusal: Whether an answer in which a content filter refuses is raised as a
+            ``Refusal`` instead of being sent: another provider may be asked first.
     """
 
     job: Job
@@ -135,6 +138,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     started: float
     answer: Answer
     on_first_token: Callable[[], object] | None = None
+    hold_refusal: bool = False
 
 
 async def exchange(task: Exchange, result: ExchangeResult) -> None:
@@ -196,12 +200,12 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
 
 async def _begin(
     task: Exchange, payload: bytes, deadline: float, *, fresh: bool
-) -> ClientConnection:
+) -> UpstreamConnection:
     """Have the provider's actor send the request; return its connection once there is an answer."""
     try:
         acquire = Acquire(deadline, fresh, payload)
         pending = task.actor.send_request(acquire, deadline=deadline)
-        connection = await pending.wait()
+        connection: UpstreamConnection = await pending.wait()
     except (ActorDown, NoProcess) as down:
         ended = "its task ended and is being restarted"
         raise _provider_down(task, ended, down) from down
@@ -209,18 +213,17 @@ async def _begin(
         raise Failure("queue_full", task.provider.name, str(late)) from late
     except MailboxFull as full:
         raise Failure("queue_full", task.provider.name, str(full)) from full
-    assert isinstance(connection, ClientConnection)
     return connection
 
 
-def _give_back(actor: Ref, connection: ClientConnection) -> None:
+def _give_back(actor: Ref, connection: UpstreamConnection) -> None:
     """Return a connection; one in the middle of a message is closed, which cancels the upstream."""
     if not connection.reusable or not actor.cast(Release(connection)):
         connection.close()
         actor.cast(Release(connection))
 
 
-async def _error_body(connection: ClientConnection, deadline: float) -> bytes:
+async def _error_body(connection: UpstreamConnection, deadline: float) -> bytes:
     """Read an error answer; nothing where it does not come whole: its status says enough."""
     try:
         return await connection.read_body(_ERROR_LIMIT, deadline)
@@ -234,7 +237,7 @@ async def _error_body(connection: ClientConnection, deadline: float) -> bytes:
 
 async def _relay_plain(
     task: Exchange,
-    connection: ClientConnection,
+    connection: UpstreamConnection,
     head: ResponseHead,
     deadline: float,
     result: ExchangeResult,
@@ -244,6 +247,8 @@ async def _relay_plain(
     operation = task.provider.dialect.operations[task.job.request.operation]
     peek = operation.peek_answer(body, head.header(b"content-type"))
     result.usage = peek.usage
+    if task.hold_refusal and peek.finish_reason in REFUSING:
+        raise Refusal(task.provider.name, peek.finish_reason, head=head, answer=body, stream=False)
     result.first_token = trio.current_time()
     result.committed = True
     task.answer.complete(head, body, task.provider.name, task.number)
@@ -253,7 +258,7 @@ async def _relay_plain(
 
 async def _relay_stream(
     task: Exchange,
-    connection: ClientConnection,
+    connection: UpstreamConnection,
     head: ResponseHead,
     deadline: float,
     result: ExchangeResult,
@@ -262,6 +267,12 @@ async def _relay_stream(
     reader = task.provider.dialect.stream_reader()
     reader.check_head(head.header(b"content-type"))
     held = await _hold(task, connection, reader, deadline)
+    if task.hold_refusal and reader.finish_reason in REFUSING:
+        held += await _rest(task, connection, reader, deadline)
+        result.usage = reader.usage
+        raise Refusal(
+            task.provider.name, reader.finish_reason, head=head, answer=held, stream=True
+        )
     result.first_token = trio.current_time()
     result.committed = True
     result.usage = reader.usage
@@ -287,7 +298,7 @@ async def _relay_stream(
 
 
 async def _hold(
-    task: Exchange, connection: ClientConnection, reader: StreamReader, deadline: float
+    task: Exchange, connection: UpstreamConnection, reader: StreamReader, deadline: float
 ) -> bytes:
     """Return the events up to and including the first token."""
     held: list[bytes] = []
@@ -307,7 +318,24 @@ async def _hold(
             raise Failure("bad_answer", task.provider.name, "the stream ended before a token came")
 
 
-async def _relay_events(task: Exchange, connection: ClientConnection, reader: StreamReader) -> None:
+async def _rest(
+    task: Exchange, connection: UpstreamConnection, reader: StreamReader, deadline: float
+) -> bytes:
+    """Return what is left of a stream that has said why it ends."""
+    rest = b""
+    while not reader.finished:
+        piece = await connection.read_piece(deadline)
+        rest += reader.feed(piece) if piece else reader.end()
+        if reader.error is not None:
+            raise task.provider.handle_stream_error(reader.error)
+        if not piece and not reader.finished:
+            raise Failure("bad_answer", task.provider.name, "the stream ended without its end")
+    return rest
+
+
+async def _relay_events(
+    task: Exchange, connection: UpstreamConnection, reader: StreamReader
+) -> None:
     """Relay the rest of a stream; return only after its finish marker.
 
     Pieces are relayed as they are read, without waking this task, until the stream is over, has
@@ -355,7 +383,7 @@ async def _relay_events(task: Exchange, connection: ClientConnection, reader: St
             raise Failure("broken_stream", name, "the stream ended without its finish marker")
 
 
-async def _farewell(connection: ClientConnection) -> None:
+async def _farewell(connection: UpstreamConnection) -> None:
     """Read the end of the upstream's message, so that the connection can be kept."""
     if connection.reusable:
         return

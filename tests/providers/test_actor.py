@@ -62,6 +62,24 @@ async def test_no_more_than_the_limit_are_lent_and_the_others_wait_their_turn(
         assert running.facts()["opened"] == 2
 
 
+async def test_who_wants_a_new_connection_at_the_limit_never_gets_the_one_that_comes_back(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, max_connections=1) as running:
+        lent = await acquire(running)
+        wants_new, takes_any = asked(running, fresh=True), asked(running)
+        await wait_all_tasks_blocked()
+        release(running, lent)
+        assert await takes_any.wait() is lent
+        release(running, lent)
+        new = await wants_new.wait()
+        assert new is not lent
+        assert lent.closed
+        await trio.sleep(1)
+        assert running.servers[0].open == 1
+        assert running.facts()["opened"] == 2
+
+
 async def test_a_closed_connection_that_comes_back_makes_room_for_a_new_one(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
