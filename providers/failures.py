@@ -17,6 +17,8 @@ FailureKind = Literal[
     "rate_limited",
     "account",
     "client_error",
+    "model_not_found",
+    "context_too_long",
     "content_filter",
     "broken_stream",
     "queue_full",
@@ -37,7 +39,10 @@ FailureKind = Literal[
 - ``bad_answer``: a success that is none: not JSON, not the dialect, empty, or an error inside.
 - ``rate_limited``: 429; the provider asks for patience.
 - ``account``: the key, the permission or the credit is refused: 401, 402, 403 and their codes.
-- ``client_error``: the upstream refuses this request for what it says: 400, 404, 413, 422 ...
+- ``client_error``: the upstream refuses this request for what it says: 400, 422 ...
+- ``model_not_found``: the upstream does not know the model, or the path: 404.
+- ``context_too_long``: the request is larger than the model's context window, or than the upstream
+  takes: 413, or a 400 that says so.
 - ``content_filter``: a filter of the provider refuses the request or cut off the answer.
 - ``broken_stream``: a stream that broke, or ended without its finish marker, after tokens came.
 - ``queue_full``: too many requests already wait for this provider here, or no connection became

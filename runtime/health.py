@@ -63,7 +63,7 @@ class HealthReport:
             "uptime": services.uptime,
             "started_at": started.isoformat(timespec="seconds"),
             "socket": None if services.socket is None else str(services.socket),
-            "groups": self._groups(),
+            "groups": self._groups(now),
             "providers": self.providers(now),
             "metrics": self.metrics,
         }
@@ -133,7 +133,7 @@ class HealthReport:
             "metrics": metrics,
         }
 
-    def _groups(self) -> dict[str, object]:
+    def _groups(self, now: float) -> dict[str, object]:
         services = self._services
         board = services.failover
         return {
@@ -144,9 +144,7 @@ class HealthReport:
                     {"provider": candidate.provider, "model": candidate.model}
                     for candidate in plan.candidates
                 ],
-                "standing": board.standings.of(
-                    name, plan.strategy, [candidate.provider for candidate in plan.candidates]
-                ),
+                "standing": board.standings.of(plan, now),
             }
             for name, plan in board.plans.items()
         }

@@ -93,6 +93,7 @@ def connect_upstream(
         breaker=system.ref(breaker_name(name)),
         gate=shared.gates.of(name),
         retry=retry_policy(config.retry),
+        in_flight=shared.loads.of(name),
     )
 
 

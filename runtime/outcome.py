@@ -7,7 +7,7 @@ import msgspec
 from providers.failures import FailureKind
 from providers.wire import OperationName, Usage
 
-__all__ = ["Attempt", "AttemptKind", "CircuitChanged", "Finished"]
+__all__ = ["Attempt", "AttemptKind", "CircuitChanged", "Finished", "PanicProbes"]
 
 AttemptKind = Literal["ok", "cancelled"] | FailureKind
 """How an attempt ended: well, because the asker left or another provider won, or by a failure."""
@@ -106,3 +106,15 @@ class CircuitChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     before: str
     after: str
     at: float
+
+
+class PanicProbes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Requests of a group were let through although all its members were kept back.
+
+    Attributes:
+        group: The group.
+        count: How many since this was last told.
+    """
+
+    group: str
+    count: int

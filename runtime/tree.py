@@ -29,7 +29,8 @@ from runtime.routing.breaker_actor import Breaker, breaker_name
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.failover import FailoverBoard, FailoverManager
 from runtime.routing.gate import RateGates
-from runtime.routing.plan import Candidate, Group
+from runtime.routing.load import Loads
+from runtime.routing.plan import Candidate, Group, Outlook
 from runtime.routing.readiness import Readiness
 from runtime.services import ROOT
 from runtime.telemetry import Telemetry, TelemetryBoard
@@ -54,6 +55,7 @@ class Shared:
         poller: All sockets.
         breakers: The breakers' views.
         gates: The rate gates.
+        loads: The attempts under way.
         failover: Plans and standings.
         telemetry: Counts and scores.
     """
@@ -62,6 +64,7 @@ class Shared:
         self.poller = poller
         self.breakers: Table[str, BreakerView] = Table(name="breakers")
         self.gates = RateGates()
+        self.loads = Loads()
         self.failover = FailoverBoard()
         self.telemetry = TelemetryBoard()
 
@@ -97,13 +100,25 @@ def groups(config: Config) -> dict[str, Group]:
             provider = config.providers[member.provider]
             if provider.enabled:
                 model = member.model or next(iter(provider.models), None)
-                members.append(Candidate(member.provider, model))
+                fallback = group.fallback_on if member.fallback_on is None else member.fallback_on
+                members.append(
+                    Candidate(
+                        member.provider,
+                        model,
+                        weight=member.weight,
+                        cost_tier=member.cost_tier,
+                        context_window=member.context_window,
+                        fallback_on=frozenset(fallback),
+                    )
+                )
         if members:
             found[name] = Group(
                 name=name,
                 members=tuple(members),
                 strategy=group.strategy,
                 max_attempts=group.max_attempts,
+                health_threshold=group.health_threshold,
+                rebalance_interval=group.rebalance_interval,
             )
     return found
 
@@ -130,6 +145,13 @@ def tree(config: Config, parts: Mapping[str, ProviderParts], shared: Shared) -> 
     """
     poller = shared.poller
     ready = Readiness(shared.breakers, shared.gates)
+    outlook = Outlook(
+        loads=shared.loads,
+        first_tokens=shared.failover.first_tokens,
+        health=shared.telemetry.health_score,
+        hasten=ready.hasten,
+        status=ready.status,
+    )
     providers = [part.provider for part in parts.values() if part.provider is not None]
     simulators = [part.simulator for part in parts.values() if part.simulator is not None]
     breakers = [
@@ -137,7 +159,9 @@ def tree(config: Config, parts: Mapping[str, ProviderParts], shared: Shared) -> 
         for name, part in parts.items()
         if part.provider is not None
     ]
-    manager = partial(FailoverManager, shared.failover, tuple(groups(config).values()), ready)
+    manager = partial(
+        FailoverManager, shared.failover, tuple(groups(config).values()), ready, outlook
+    )
     return _one_for_one(
         ROOT,
         [

@@ -52,6 +52,10 @@ class TcpConfig(Struct, frozen=True, kw_only=True):
     ] = None
 
 
+Refusal = Literal["model_not_found", "content_filter", "context_too_long"]
+"""Refusals of a request after which a group may have its next member asked."""
+
+
 class GroupMember(Struct, frozen=True, kw_only=True):
     """One provider of a group, and the model to ask it for."""
 
@@ -63,6 +67,36 @@ class GroupMember(Struct, frozen=True, kw_only=True):
             "lists exactly one model and no pattern.",
             min_length=1,
         ),
+    ] = None
+    weight: Annotated[
+        float,
+        Meta(
+            description="Its share of the requests, relative to the other members; for the "
+            "strategies `load_balanced` and `cost_optimized`.",
+            gt=0,
+            le=1_000_000,
+        ),
+    ] = 1.0
+    cost_tier: Annotated[
+        int | None,
+        Meta(
+            description="How expensive it is: members of a lower tier are asked first; without a "
+            "tier it comes last. For the strategies `cost_optimized` and `adaptive`.",
+            ge=0,
+            le=1000,
+        ),
+    ] = None
+    context_window: Annotated[
+        int | None,
+        Meta(
+            description="Tokens the model takes, for `fallback_on: [context_too_long]`: a request "
+            "that one member finds too long goes to those with a larger window.",
+            ge=1,
+        ),
+    ] = None
+    fallback_on: Annotated[
+        tuple[Refusal, ...] | None,
+        Meta(description="Where this member differs from the group's `fallback_on`."),
     ] = None
 
 
@@ -78,10 +112,21 @@ class GroupConfig(Struct, frozen=True, kw_only=True):
         ),
     ]
     strategy: Annotated[
-        Literal["priority", "round_robin"],
+        Literal[
+            "priority",
+            "round_robin",
+            "load_balanced",
+            "fastest_first",
+            "health_aware",
+            "cost_optimized",
+            "adaptive",
+        ],
         Meta(
             description="How the order of a request is chosen: `priority` tries the members as "
-            "listed, `round_robin` begins with the next one at each request."
+            "listed, `round_robin` begins with the next one at each request, `load_balanced` goes "
+            "by weight, `fastest_first` by the time to the first token, `health_aware` by the "
+            "health score, `cost_optimized` by cost tier and then by weight, `adaptive` by the "
+            "time to the first token and what is under way, within the cheapest tier."
         ),
     ] = "priority"
     max_attempts: Annotated[
@@ -92,6 +137,31 @@ class GroupConfig(Struct, frozen=True, kw_only=True):
             le=20,
         ),
     ] = 3
+    health_threshold: Annotated[
+        float,
+        Meta(
+            description="The health score, 0 to 1, below which the strategy `health_aware` asks a "
+            "member last.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.5
+    rebalance_interval: Annotated[
+        Duration,
+        Meta(
+            description="How often the members are looked at anew: `health_aware` reads the "
+            "scores, `fastest_first` and `adaptive` note who was not measured lately.",
+            ge=0.1,
+            le=3600,
+        ),
+    ] = 10.0
+    fallback_on: Annotated[
+        tuple[Refusal, ...],
+        Meta(
+            description="The refusals of a request after which the next member is asked: "
+            "`model_not_found`, `content_filter`, `context_too_long`."
+        ),
+    ] = ("model_not_found",)
 
 
 class ModelAlias(Struct, frozen=True, kw_only=True):

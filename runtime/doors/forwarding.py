@@ -15,7 +15,7 @@ from runtime.routing.attempt import Job
 from runtime.routing.forward import Forwarder
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.resolve import Resolver, UnroutableError
-from runtime.routing.verdicts import status_of
+from runtime.routing.verdicts import REFUSALS, status_of
 
 __all__ = ["forwarding_handler"]
 
@@ -126,7 +126,7 @@ def _refuse(session: Session, dialect: Dialect, gave_up: GaveUp) -> None:
     if retry_after is not None:
         retry_after = min(retry_after, _MOST_RETRY_AFTER)
     own_words = failure.upstream_body is not None and status == failure.status
-    if own_words and failure.kind in {"client_error", "content_filter"}:
+    if own_words and failure.kind in REFUSALS:
         _pass_on(session, dialect, failure, headers)
         return
     session.refuse(dialect, status, gave_up.explanation(), retry_after=retry_after, headers=headers)

@@ -270,9 +270,7 @@ async def _relay_stream(
     if task.hold_refusal and reader.finish_reason in REFUSING:
         held += await _rest(task, connection, reader, deadline)
         result.usage = reader.usage
-        raise Refusal(
-            task.provider.name, reader.finish_reason, head=head, answer=held, stream=True
-        )
+        raise Refusal(task.provider.name, reader.finish_reason, head=head, answer=held, stream=True)
     result.first_token = trio.current_time()
     result.committed = True
     result.usage = reader.usage

@@ -146,6 +146,34 @@ class BreakerView:
             return True
         return self.circuit.ready(now) and self.account.ready(now)
 
+    def hasten(self, now: float) -> bool:
+        """Let a provider that is kept back for a time be probed now; nobody else is left to ask.
+
+        Args:
+            now: The present time.
+
+        Returns:
+            Whether ``acquire`` gives a permit now. One that a person holds open gives none.
+        """
+        both = (self.circuit, self.account)
+        if not all(each.state == "open" or each.ready(now) for each in both):
+            return False
+        hastened = [each.hasten(now) for each in both]  # both, whatever the first one says
+        return all(hastened)
+
+    def reason(self, now: float) -> str:
+        """Name in a word whether a request may pass, and if not, why.
+
+        Args:
+            now: The present time.
+
+        Returns:
+            ``ready``, ``set_aside``, or the state that keeps requests back.
+        """
+        if self.ready(now):
+            return "ready"
+        return self.circuit.at(now) if self.account.ready(now) else "set_aside"
+
     def retry_in(self, now: float) -> float:
         """Return the seconds until a request may pass; infinity when time alone will not do.
 

@@ -7,11 +7,13 @@ calling in a task of its own; the manager only hears how it went.
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import trio
 
-from runtime.outcome import Attempt, AttemptKind
-from runtime.routing.plan import Group, Plan, Ready, make_plan
+from runtime.outcome import Attempt, AttemptKind, PanicProbes
+from runtime.routing.first_token import FirstTokens
+from runtime.routing.plan import Group, Outlook, Plan, Ready, make_plan
 from runtime.routing.standings import Standings
-from supervision import Actor, Published, Table, TableWriter
+from supervision import Actor, Published, Ref, Table, TableWriter, Timer
 
 __all__ = [
     "FailoverBoard",
@@ -28,14 +30,16 @@ class FailoverBoard:
     Attributes:
         plans: The plan of each group, by name.
         standings: How the members have done.
+        first_tokens: How soon each member's first token is to be expected.
         opened: Whether a manager has published here before.
     """
 
-    __slots__ = ("opened", "plans", "standings")
+    __slots__ = ("first_tokens", "opened", "plans", "standings")
 
     def __init__(self) -> None:
         self.plans: Table[str, Plan] = Table(name="the plans of the failover groups")
         self.standings = Standings()
+        self.first_tokens = FirstTokens()
         self.opened: Published[bool] = Published(initial=False, name="the failover board")
 
 
@@ -59,12 +63,22 @@ class ProviderResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         provider: The provider that was called.
         kind: How it ended.
         number: The number of the call among those for the same thing, from 1.
+        model: The model that was asked for; None for the caller's own.
+        duration: Seconds it took, as a measure of the provider's speed; None when not known.
     """
 
     group: str
     provider: str
     kind: AttemptKind
     number: int = 1
+    model: str | None = None
+    duration: float | None = None
+
+
+class _Rebalance(msgspec.Struct, frozen=True):
+    """It is time to look at the members of a group anew."""
+
+    group: str
 
 
 class FailoverManager(Actor):
@@ -73,25 +87,47 @@ class FailoverManager(Actor):
     The first incarnation publishes the groups it is given. A later one goes on with what is
     published, groups registered meanwhile included, and whose turn it is.
 
+    Where a strategy goes by what changes slowly, the plan is remade at the group's
+    ``rebalance_interval``.
+
     Args:
         board: Where it publishes.
         groups: The groups to begin with.
         ready: Tells whether a provider would take a request.
+        outlook: What else plans look at; its first tokens must be the board's.
+        observer: The actor that hears of panic, by name.
     """
 
     poison_limit = 3
 
-    def __init__(self, board: FailoverBoard, groups: Sequence[Group], ready: Ready) -> None:
+    def __init__(
+        self,
+        board: FailoverBoard,
+        groups: Sequence[Group],
+        ready: Ready,
+        outlook: Outlook | None = None,
+        *,
+        observer: str = "telemetry",
+    ) -> None:
         self._board = board
         self._groups = groups
         self._ready = ready
+        self._outlook = outlook or Outlook(first_tokens=board.first_tokens)
+        self._observer_name = observer
+        self._observer: Ref | None = None
         self._plans: TableWriter[str, Plan] | None = None
+        self._timers: dict[str, Timer] = {}
 
     async def init(self) -> None:
         """Publish the groups, or take over those that are published."""
         board = self._board
         self._plans = board.plans.writer(self.ref)
         opened = board.opened.writer(self.ref)
+        self._observer = self.system.ref(self._observer_name)
+        for plan in board.plans.values():
+            # Rows of the incarnation before become this one's; its plans go on as they are.
+            self._plans.put(plan.group.name, plan)
+            self._rebalance_later(plan)
         if not board.opened.value:
             for group in self._groups:
                 self._publish(group)
@@ -99,10 +135,35 @@ class FailoverManager(Actor):
 
     async def handle_cast(self, message: Attempt | ProviderResult) -> None:
         """Count how an attempt went; one outside any group is nothing to this manager."""
-        if message.group is not None:
-            self._board.standings.count(
-                message.group, message.provider, message.kind, message.number
-            )
+        group = message.group
+        if group is None:
+            return
+        self._board.standings.count(group, message.provider, message.kind, message.number)
+        if type(message) is Attempt:
+            if message.operation == "chat":
+                row = self._board.first_tokens.known(message.provider, message.model)
+                if row is not None:
+                    row.count(
+                        message.kind,
+                        message.first_token,
+                        message.duration,
+                        message.ended,
+                        stream=message.stream,
+                    )
+        elif type(message) is ProviderResult and message.duration is not None:
+            row = self._board.first_tokens.known(message.provider, message.model)
+            if row is not None:
+                served = message.duration if message.kind == "ok" else None
+                now = trio.current_time()
+                row.count(message.kind, served, message.duration, now, stream=False)
+        self._tell_of_panic(group)
+
+    async def handle_info(self, message: object) -> None:
+        """Remake the plan of a group when it is time to."""
+        if isinstance(message, _Rebalance):
+            plan = self._board.plans.get(message.group)
+            if plan is not None:
+                self._publish(plan.group)
 
     async def handle_call(self, message: RegisterGroup | UnregisterGroup, caller: object) -> bool:
         """Change the groups."""
@@ -113,16 +174,46 @@ class FailoverManager(Actor):
         assert self._plans is not None
         known = message.name in self._board.plans
         self._plans.delete(message.name)
+        self._cancel_timer(message.name)
         self._board.standings.forget(message.name)
         return known
 
     def describe(self) -> Mapping[str, object]:
         """Return what the tree shows of the manager."""
+        now = trio.current_time()
         return {
             "groups": {name: plan.strategy for name, plan in self._board.plans.items()},
+            "panic": [name for name, plan in self._board.plans.items() if plan.panics(now)],
         }
 
     def _publish(self, group: Group) -> None:
         assert self._plans is not None
         before = self._board.plans.get(group.name)
-        self._plans.put(group.name, make_plan(group, self._ready, before))
+        plan = make_plan(group, self._ready, before, outlook=self._outlook)
+        plan.prepare(trio.current_time())
+        self._plans.put(group.name, plan)
+        self._rebalance_later(plan)
+
+    def _rebalance_later(self, plan: Plan) -> None:
+        group = plan.group
+        self._cancel_timer(group.name)
+        if plan.rebalances:
+            self._timers[group.name] = self.send_after(
+                group.rebalance_interval, _Rebalance(group.name)
+            )
+
+    def _cancel_timer(self, group: str) -> None:
+        timer = self._timers.pop(group, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _tell_of_panic(self, group: str) -> None:
+        """Report what plans have let through; they are read without a message and cannot say so."""
+        plan = self._board.plans.get(group)
+        if plan is None:
+            return
+        cursors = plan.cursors
+        new = cursors.probes - cursors.told
+        if new > 0 and self._observer is not None:
+            cursors.told += new
+            self._observer.cast(PanicProbes(group=group, count=new))

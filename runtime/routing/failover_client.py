@@ -1,6 +1,7 @@
 """``Failover``: what a program asks of failover groups, in its own task."""
 
 import math
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -17,9 +18,11 @@ from runtime.routing.failover import (
     UnregisterGroup,
 )
 from runtime.routing.gate import RateGates
+from runtime.routing.load import Loads
 from runtime.routing.manager import CircuitBreakerManager
-from runtime.routing.plan import Candidate, Group, Plan
+from runtime.routing.plan import Candidate, Group, Outlook, Plan
 from runtime.routing.readiness import Readiness
+from runtime.routing.refused import Wider
 from runtime.routing.retry import RetryBudget
 from runtime.routing.standings import GroupStanding
 from runtime.routing.verdicts import VERDICTS, judge
@@ -74,6 +77,9 @@ class Failover:
         gates: The rate gates of the providers.
         budget: Pays for every call after the first; None pays for all.
         name: The manager's name in the tree.
+        loads: Where calls under way are counted.
+        health: Returns a provider's health score, 0 to 1; None takes all for healthy.
+        fraction: Returns a random number from 0 to below 1.
     """
 
     def __init__(
@@ -83,13 +89,25 @@ class Failover:
         budget: RetryBudget | None = None,
         *,
         name: str = "failover",
+        loads: Loads | None = None,
+        health: Callable[[str], float] | None = None,
+        fraction: Callable[[], float] = random.random,
     ) -> None:
         self.board = FailoverBoard()
+        self.loads = loads or Loads()
         self._breakers = breakers
         self._gates = gates
         self._budget = budget
         self._name = name
         self._ready = Readiness(breakers.views, gates)
+        self._outlook = Outlook(
+            loads=self.loads,
+            first_tokens=self.board.first_tokens,
+            health=health or (lambda _provider: 1.0),
+            hasten=self._ready.hasten,
+            status=self._ready.status,
+            fraction=fraction,
+        )
         self._ref: Ref | None = None
 
     def child_spec(self, groups: Sequence[Group]) -> ChildSpec:
@@ -100,7 +118,7 @@ class Failover:
         """
 
         def start() -> FailoverManager:
-            return FailoverManager(self.board, groups, self._ready)
+            return FailoverManager(self.board, groups, self._ready, self._outlook)
 
         return ChildSpec(self._name, start)
 
@@ -172,7 +190,14 @@ class Failover:
         return None
 
     def report_provider_result(
-        self, group: str, provider: str, kind: AttemptKind, *, number: int = 1
+        self,
+        group: str,
+        provider: str,
+        kind: AttemptKind,
+        *,
+        number: int = 1,
+        model: str | None = None,
+        duration: float | None = None,
     ) -> bool:
         """Tell the manager how a call went.
 
@@ -181,20 +206,27 @@ class Failover:
             provider: The provider that was called.
             kind: How it ended.
             number: The number of the call among those for the same thing, from 1.
+            model: The model that was asked for; None for the caller's own.
+            duration: Seconds the call took; the strategies that go by speed learn from it.
 
         Returns:
             False when the manager is between two lives and does not count it.
         """
-        result = ProviderResult(group=group, provider=provider, kind=kind, number=number)
+        result = ProviderResult(
+            group=group,
+            provider=provider,
+            kind=kind,
+            number=number,
+            model=model,
+            duration=duration,
+        )
         return self._bound().cast(result)
 
     def get_failover_stats(self) -> dict[str, GroupStanding]:
         """Return how the members of each group have done. Sends no message."""
         standings = self.board.standings
-        return {
-            name: standings.of(name, plan.strategy, (each.provider for each in plan.candidates))
-            for name, plan in self.board.plans.items()
-        }
+        now = trio.current_time()
+        return {name: standings.of(plan, now) for name, plan in self.board.plans.items()}
 
     async def with_failover(
         self,
@@ -229,7 +261,10 @@ class Failover:
             self._budget.deposit(now)
         failures: list[Failure] = []
         calls = 0
+        wider = Wider()
         for candidate in plan.order(now):
+            if not wider.admits(candidate):
+                continue
             now = trio.current_time()
             if calls >= plan.max_attempts or now >= deadline:
                 break
@@ -245,18 +280,32 @@ class Failover:
             if calls and self._budget is not None and not self._budget.withdraw(now):
                 break
             calls += 1
+            kind: AttemptKind | None = None
+            under_way = self.loads.of(provider)
+            under_way.count += 1
             try:
                 result = await self._breakers.with_circuit_breaker(provider, partial(fn, candidate))
-            except Failure as failure:
-                failures.append(failure)
-                self.report_provider_result(group, provider, failure.kind, number=calls)
-                if VERDICTS[failure.kind].gate:
-                    self._gates.of(provider).refused(trio.current_time(), failure.retry_after)
-                if not judge(failure).next_provider:
-                    raise
-            else:
-                self.report_provider_result(group, provider, "ok", number=calls)
+                kind = "ok"
                 return result
+            except Failure as failure:
+                kind = failure.kind
+                failures.append(failure)
+                if VERDICTS[kind].gate:
+                    self._gates.of(provider).refused(trio.current_time(), failure.retry_after)
+                if not judge(failure, candidate.fallback_on).next_provider:
+                    raise
+                wider.note(failure, candidate)
+            finally:
+                under_way.count -= 1
+                if kind is not None:
+                    self.report_provider_result(
+                        group,
+                        provider,
+                        kind,
+                        number=calls,
+                        model=candidate.model,
+                        duration=trio.current_time() - now,
+                    )
         raise NobodyLeftError(group, failures)
 
     def _bound(self) -> Ref:

@@ -19,6 +19,7 @@ from runtime.routing.breaker_actor import Outcome
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.plan import Candidate
+from runtime.routing.refused import Refusal, Wider
 from runtime.routing.resolve import Route
 from runtime.routing.retry import RetryBudget, RetryPolicy
 from runtime.routing.upstream import Upstream
@@ -166,6 +167,7 @@ class _Run:
         "_failures",
         "_forwarder",
         "_job",
+        "_refusal",
         "_route",
         "_tries",
         "attempts",
@@ -184,6 +186,7 @@ class _Run:
         self._charged = 0
         self._crashes: dict[str, int] = {}
         self._down_since: float | None = None
+        self._refusal: tuple[Refusal, ExchangeResult] | None = None
         self._ended = 0.0
         self.attempts = 0
         self.served_by: str | None = None
@@ -192,20 +195,49 @@ class _Run:
         """What the asker saw; 499, nginx's word for it, when the asker left before."""
 
     async def go(self) -> None:
+        try:
+            await self._rounds()
+        except GaveUp:
+            if self._refusal is None:
+                raise
+            await self._deliver(*self._refusal)
+
+    async def _deliver(self, refusal: Refusal, result: ExchangeResult) -> None:
+        """Send a refusal that was held back: nobody else has answered."""
+        answer = self._answer
+        self.result = result
+        self.served_by = refusal.provider
+        self.status = refusal.head.status
+        result.committed = True
+        if refusal.stream:
+            answer.begin(refusal.head, b"", refusal.provider, self.attempts)
+            answer.finish(refusal.answer)
+        else:
+            answer.complete(refusal.head, refusal.answer, refusal.provider, self.attempts)
+        await answer.drain()
+        result.delivered = True
+
+    async def _rounds(self) -> None:
         now = self._job.started
         self._forwarder.budget.deposit(now)
         candidates = self._route.order(now)
         rounds = 0
+        wider: Wider | None = None
         while True:
             rounds += 1
             again: dict[Candidate, Failure] = {}
             for candidate in candidates:
+                if wider is not None and not wider.admits(candidate):
+                    continue
                 failure = await self._try(candidate)
                 if failure is None:
                     return
-                verdict = judge(failure)
+                verdict = judge(failure, candidate.fallback_on)
                 if not verdict.next_provider:
                     raise GaveUp([failure], self.attempts)
+                if failure.kind == "context_too_long":
+                    wider = wider or Wider()
+                    wider.note(failure, candidate)
                 if verdict.same_provider and self._may_try_again(candidate):
                     again[candidate] = failure
             await self._pause(rounds, list(again.values()))
@@ -218,6 +250,8 @@ class _Run:
             return GaveUp([Failure("not_configured", nobody, "there is no provider to ask")], 0)
         # The asker is told of the last exchange; a provider passed over explains less.
         tried = [failure for failure in failures if failure.provider in self._tries]
+        # And a refusal by a content filter says more than the trouble others were in.
+        tried.sort(key=lambda failure: failure.kind == "content_filter")
         passed = [failure for failure in failures if failure.provider not in self._tries]
         return GaveUp([*passed, *tried], self.attempts)
 
@@ -315,6 +349,8 @@ class _Run:
         if permit is not ALWAYS:
             # A probe need not last as long as its stream: the first token settles the question.
             proved = partial(upstream.breaker.cast, Outcome("ok", started))
+        under_way = upstream.in_flight
+        under_way.count += 1
         try:
             await exchange(
                 Exchange(
@@ -326,11 +362,14 @@ class _Run:
                     started=started,
                     answer=self._answer,
                     on_first_token=proved,
+                    hold_refusal="content_filter" in candidate.fallback_on,
                 ),
                 result,
             )
         except Failure as failure:
             kind = failure.kind
+            if type(failure) is Refusal:
+                self._refusal = failure, result
             upstream.actor.cast(Trouble(failure.message))
             if VERDICTS[kind].gate:
                 now = trio.current_time()
@@ -342,6 +381,7 @@ class _Run:
             self.status = result.status or 200
             return None
         finally:
+            under_way.count -= 1
             now = self._ended = trio.current_time()
             first = result.first_token
             if result.delivered and kind == "cancelled":

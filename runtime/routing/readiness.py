@@ -1,4 +1,4 @@
-"""Whether a provider would take a request now, from what is published: no message, no change."""
+"""Whether a provider would take a request now, from what is published: no message."""
 
 from collections.abc import Mapping
 
@@ -33,4 +33,38 @@ class Readiness:
         if gate is not None and gate.until > now:
             return False
         view = self._view(provider)
-        return view is None or view.ready(now)
+        if view is None or (view.circuit.passing and view.account.passing):
+            return True
+        return view.ready(now)
+
+    def hasten(self, provider: str, now: float) -> bool:
+        """Let a provider that its breaker keeps back be tried ahead of its time.
+
+        Args:
+            provider: Its name.
+            now: The present time.
+
+        Returns:
+            Whether it would take a request now: not when a 429 or a person keeps it back.
+        """
+        gate = self._gate(provider)
+        if gate is not None and gate.until > now:
+            return False
+        view = self._view(provider)
+        return view is None or view.hasten(now)
+
+    def status(self, provider: str, now: float) -> str:
+        """Name in a word whether the provider would take a request, and if not, why.
+
+        Args:
+            provider: Its name.
+            now: The present time.
+
+        Returns:
+            ``ready``, ``rate_limited``, ``set_aside``, or the state of its breaker.
+        """
+        gate = self._gate(provider)
+        if gate is not None and gate.until > now:
+            return "rate_limited"
+        view = self._view(provider)
+        return "ready" if view is None else view.reason(now)

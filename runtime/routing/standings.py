@@ -1,10 +1,9 @@
 """How the members of failover groups have done: counts that outlive the manager's crashes."""
 
-from collections.abc import Iterable
-
 import msgspec
 
 from runtime.outcome import AttemptKind
+from runtime.routing.ordering import Place, Plan
 from runtime.routing.verdicts import SUFFERED
 
 __all__ = ["GroupStanding", "MemberStanding", "Standings"]
@@ -33,13 +32,19 @@ class GroupStanding(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         strategy: How the order is chosen.
-        members: The record of each provider, first choice first.
+        members: The record of each provider, as listed.
         failovers: Requests that another provider answered after one had failed.
+        order: The members, first choice first, and why.
+        panic: Whether no member would take a request, of all or of those of one dialect.
+        panic_probes: Requests that were let through although every member was kept back.
     """
 
     strategy: str
     members: dict[str, MemberStanding]
     failovers: int
+    order: list[Place]
+    panic: bool
+    panic_probes: int
 
 
 class _Tally(msgspec.Struct, gc=False):
@@ -89,22 +94,25 @@ class Standings:
         for key in [key for key in self._tallies if key[0] == group]:
             del self._tallies[key]
 
-    def of(self, group: str, strategy: str, providers: Iterable[str]) -> GroupStanding:
+    def of(self, plan: Plan, now: float) -> GroupStanding:
         """Return a picture of one group.
 
         Args:
-            group: The group.
-            strategy: How its order is chosen.
-            providers: Its members' providers.
+            plan: Its plan.
+            now: The present time.
         """
+        group = plan.group.name
         members = {
             provider: _picture(self._tallies.get((group, provider)))
-            for provider in dict.fromkeys(providers)
+            for provider in dict.fromkeys(each.provider for each in plan.candidates)
         }
         return GroupStanding(
-            strategy=strategy,
+            strategy=plan.strategy,
             members=members,
             failovers=sum(member.took_over for member in members.values()),
+            order=plan.standing(now),
+            panic=plan.panics(now),
+            panic_probes=plan.cursors.probes,
         )
 
 

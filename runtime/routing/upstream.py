@@ -4,6 +4,7 @@ import msgspec
 
 from providers.interface import ProviderInterface
 from runtime.routing.gate import RateGate
+from runtime.routing.load import InFlight
 from runtime.routing.retry import RetryPolicy
 from supervision import Ref
 
@@ -19,6 +20,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
         breaker: Its breaker's task, which hears of every attempt.
         gate: Closed by a 429.
         retry: When it may be asked again.
+        in_flight: The attempts under way at it, counted by the attempt loop.
     """
 
     interface: ProviderInterface
@@ -26,3 +28,4 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     breaker: Ref
     gate: RateGate
     retry: RetryPolicy
+    in_flight: InFlight = msgspec.field(default_factory=InFlight)

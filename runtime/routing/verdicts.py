@@ -13,7 +13,23 @@ import msgspec
 
 from providers.failures import Failure, FailureKind
 
-__all__ = ["SUFFERED", "VERDICTS", "BreakerVerdict", "Verdict", "judge", "status_of"]
+__all__ = [
+    "DEFAULT_FALLBACK",
+    "REFUSALS",
+    "SUFFERED",
+    "VERDICTS",
+    "BreakerVerdict",
+    "Fallback",
+    "Verdict",
+    "judge",
+    "status_of",
+]
+
+Fallback = Literal["model_not_found", "content_filter", "context_too_long"]
+"""The refusals of a request after which a group may have its next member asked."""
+
+DEFAULT_FALLBACK: Final[frozenset[Fallback]] = frozenset({"model_not_found"})
+"""Those after which the next one is asked where nothing else is said: it may know the model."""
 
 BreakerVerdict = Literal["failure", "ignored", "none", "set_aside"]
 """What a breaker makes of it.
@@ -69,6 +85,8 @@ VERDICTS: Final[Mapping[FailureKind, Verdict]] = MappingProxyType(
         "rate_limited": _verdict("none", 429, same=True, gate=True),
         "account": _verdict("set_aside", 502),
         "client_error": _verdict("ignored", 400, following=False),
+        "model_not_found": _verdict("ignored", 404, following=False),
+        "context_too_long": _verdict("ignored", 400, following=False),
         "content_filter": _verdict("ignored", 400, following=False),
         "broken_stream": _verdict("failure", 502, following=False),
         # The rest is about this daemon, not about the upstream.
@@ -83,8 +101,16 @@ VERDICTS: Final[Mapping[FailureKind, Verdict]] = MappingProxyType(
 
 assert set(VERDICTS) == set(get_args(FailureKind)), "every kind of failure needs a verdict"
 
-_ELSEWHERE = msgspec.structs.replace(VERDICTS["client_error"], next_provider=True)
-"""A model that this provider does not know may be known to the next one."""
+REFUSALS: Final[frozenset[FailureKind]] = frozenset({"client_error", *get_args(Fallback)})
+"""The kinds in which a request is refused for what it says; the asker gets the upstream's words."""
+
+_ELSEWHERE: Final[Mapping[FailureKind, Verdict]] = MappingProxyType(
+    {
+        kind: msgspec.structs.replace(VERDICTS[kind], next_provider=True)
+        for kind in get_args(Fallback)
+    }
+)
+"""The verdicts on refusals where the group has the next member asked all the same."""
 
 _SERVER_STATUS: Final[Mapping[int, int]] = MappingProxyType({503: 503, 504: 504, 529: 503})
 
@@ -96,17 +122,17 @@ SUFFERED: Final = frozenset(
 """The kinds that make a provider unhealthy: it did not serve what it was fairly asked for."""
 
 
-def judge(failure: Failure) -> Verdict:
+def judge(failure: Failure, fallback_on: frozenset[Fallback] = DEFAULT_FALLBACK) -> Verdict:
     """Return the verdict on one failure.
 
-    It is the table's, but for an unknown model (404), which the next provider may know.
+    It is the table's, but for those refusals after which the next provider is to be asked.
 
     Args:
         failure: What happened.
+        fallback_on: Those refusals.
     """
-    if failure.kind == "client_error" and failure.status == 404:
-        return _ELSEWHERE
-    return VERDICTS[failure.kind]
+    kind = failure.kind
+    return _ELSEWHERE[kind] if kind in fallback_on else VERDICTS[kind]
 
 
 def status_of(failure: Failure) -> int:
@@ -120,7 +146,7 @@ def status_of(failure: Failure) -> int:
     """
     status = failure.status
     if status is not None:
-        if failure.kind in {"client_error", "content_filter"} and 400 <= status < 500:
+        if failure.kind in REFUSALS and 400 <= status < 500:
             return status
         if failure.kind == "server_error":
             return _SERVER_STATUS.get(status, 502)

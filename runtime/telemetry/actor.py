@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 import trio
 
-from runtime.outcome import Attempt, CircuitChanged, Finished
+from runtime.outcome import Attempt, CircuitChanged, Finished, PanicProbes
 from runtime.telemetry.aggregate import Aggregate
 from runtime.telemetry.handlers import (
     ATTEMPT_STOP,
@@ -47,6 +47,15 @@ class TelemetryBoard:
         self.aggregate = Aggregate()
         self.reports_seen = 0
 
+    def health_score(self, provider: str) -> float:
+        """Return a provider's health score, 0 to 1, as of the latest picture; 1 for a new one.
+
+        Args:
+            provider: The provider's name.
+        """
+        found = self.metrics.value.providers.get(provider)
+        return 1.0 if found is None else found.health_score
+
 
 class _Reported(msgspec.Struct, frozen=True):
     """The tree has something to report."""
@@ -62,7 +71,7 @@ class _Refresh(msgspec.Struct, frozen=True):
 
 
 class Telemetry(Actor):
-    """Counts ``Attempt``, ``Finished`` and ``CircuitChanged`` casts, and the tree's own reports.
+    """Counts what is cast to it of ``runtime.outcome``, and the tree's own reports.
 
     A full mailbox drops the newest event and counts it; nobody waits for telemetry. The first
     request after a quiet time is published at once, those that follow within a tenth of a second.
@@ -93,7 +102,7 @@ class Telemetry(Actor):
         self._count_reports()
         self._publish(trio.current_time())
 
-    async def handle_cast(self, message: Attempt | Finished | CircuitChanged) -> None:
+    async def handle_cast(self, message: Attempt | Finished | CircuitChanged | PanicProbes) -> None:
         """Count one event."""
         kind = type(message)
         if kind is Attempt:
@@ -114,6 +123,10 @@ class Telemetry(Actor):
             now = trio.current_time()
             self._aggregate.circuit(message)
             self._handlers.execute(CIRCUIT_CHANGE, {}, {"change": message})
+        elif kind is PanicProbes:
+            assert isinstance(message, PanicProbes)
+            now = trio.current_time()
+            self._aggregate.panic(message)
         else:
             await super().handle_cast(message)
             return

@@ -1,7 +1,7 @@
 """Adding up what happened: plain counters, no clock, no task, no message."""
 
 from providers.wire import Usage
-from runtime.outcome import Attempt, CircuitChanged, Finished
+from runtime.outcome import Attempt, CircuitChanged, Finished, PanicProbes
 from runtime.routing.verdicts import SUFFERED
 from runtime.telemetry.histogram import RecentTimes
 from runtime.telemetry.metrics import Metrics, PartCounts, ProviderMetrics, TokenCounts
@@ -130,6 +130,7 @@ class Aggregate:
         "_failed",
         "_failed_over",
         "_gave_up",
+        "_panic_probes",
         "_part_crashes",
         "_part_restarts",
         "_poison",
@@ -149,6 +150,7 @@ class Aggregate:
         self._cancelled = 0
         self._streamed = 0
         self._failed_over = 0
+        self._panic_probes = 0
         self._duration = 0.0
         self._times = RecentTimes()
         self._tokens = _Tokens()
@@ -224,6 +226,14 @@ class Aggregate:
         elif report.context == "shutdown":
             self._gave_up += 1
 
+    def panic(self, probes: PanicProbes) -> None:
+        """Count requests that were let through although all members of a group were kept back.
+
+        Args:
+            probes: How many.
+        """
+        self._panic_probes += probes.count
+
     def is_healing(self, now: float) -> bool:
         """Tell whether a score will rise by time alone, so that a picture grows stale.
 
@@ -250,6 +260,7 @@ class Aggregate:
             cancelled=self._cancelled,
             streamed=self._streamed,
             failed_over=self._failed_over,
+            panic_probes=self._panic_probes,
             attempts=self._attempts,
             p50_first_token=_milliseconds(median),
             p95_first_token=_milliseconds(p95),

@@ -93,6 +93,8 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
         cancelled: Requests whose asker left.
         streamed: Requests that asked for a stream.
         failed_over: Requests that were answered after more than one attempt.
+        panic_probes: Requests that were let through although every member of their group was kept
+            back by its breaker.
         attempts: Attempts at providers that have ended.
         p50_first_token: Milliseconds from a request's arrival to its first token, recent median.
         p95_first_token: The same, of which 95 % stayed within.
@@ -110,6 +112,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int = 0
     streamed: int = 0
     failed_over: int = 0
+    panic_probes: int = 0
     attempts: int = 0
     p50_first_token: float | None = None
     p95_first_token: float | None = None

@@ -155,6 +155,8 @@ def default_text(declared: Field) -> str:
     if default is None or isinstance(declared.shape, (Section, Variant)) or default in ("", (), {}):
         return "none"
     value = written(declared.shape, default)
+    if isinstance(value, list):
+        return f"`[{', '.join(value)}]`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"

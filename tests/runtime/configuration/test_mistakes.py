@@ -83,7 +83,7 @@ OWN_DOOR = "tcp: {enabled: true, token: t}\n"
             ["not one of priority, round_robin", 'Did you mean "priority"?'],
         ),
         (
-            PROVIDERS + "groups: {g: {strategy: ⟦load_balanced, members: [{provider: a}]}}",
+            PROVIDERS + "groups: {g: {strategy: ⟦weighted, members: [{provider: a}]}}",
             ["not one of priority, round_robin"],
         ),
         (PROVIDERS + "groups: {g: {members: ⟦[]}}", ["expected at least one entry"]),

@@ -76,7 +76,7 @@ def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("FAILOVER_STRATEGY", "prioritty", 'not one of priority, round_robin. Did you mean "pr'),
+        ("FAILOVER_STRATEGY", "prioritty", 'adaptive. Did you mean "priority"'),
         ("FAILOVER_MAX_ATTEMPTS", "0", "a whole number from 1 to 20"),
         ("CIRCUIT_BREAKER_RECOVERY_TIMEOUT", "30s", "whole milliseconds, such as 30000"),
         ("CIRCUIT_BREAKER_RECOVERY_TIMEOUT", "0", "a duration above 0s"),

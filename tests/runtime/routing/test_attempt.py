@@ -74,7 +74,7 @@ FAILURES: list[tuple[scripted.Script, bool, FailureKind]] = [
     (says(failing(529)), True, "server_error"),
     (says(failing(401)), False, "account"),
     (says(failing(429)), True, "rate_limited"),
-    (says(failing(404)), False, "client_error"),
+    (says(failing(404)), False, "model_not_found"),
     (scripted.hangs_up, False, "reset"),
     (scripted.hangs_up, True, "reset"),
     (then_hangs_up(b"HTTP/1.1 200 OK\r\n"), False, "reset"),

@@ -13,7 +13,7 @@ from runtime.routing.breaker import BreakerSettings
 from runtime.routing.failover_client import Failover, NobodyLeftError, UnknownGroupError
 from runtime.routing.gate import RateGates
 from runtime.routing.manager import CircuitBreakerManager
-from runtime.routing.plan import Candidate, Group
+from runtime.routing.plan import PANIC_INTERVAL, Candidate, Group
 from runtime.routing.retry import RetryBudget
 from supervision import ChildSpec, Reports, System, Table, open_system, supervisor
 from tests.support.outcomes import attempt
@@ -84,7 +84,7 @@ async def test_turns_rotate_and_pass_over_those_who_are_not_ready(
         house.gates.of("c").close_until(trio.current_time() + 5)
         assert house.turns(2) == "aa"
         await house.open_circuit("a")
-        assert house.turns(2) == "--"
+        assert house.turns(2) == "aa", "in panic, one of those with an open circuit is let through"
 
 
 async def test_a_killed_manager_leaves_plans_turns_groups_and_counts_behind(
@@ -163,17 +163,72 @@ async def test_a_429_closes_the_gate_and_not_the_circuit(autojump_clock: trio.ab
         assert house.gates["a"].opens_in(trio.current_time()) > 0
 
 
-async def test_when_everybody_is_passed_over_nobody_is_asked(
+async def test_when_all_circuits_are_open_one_call_an_interval_is_let_through_to_each_in_turn(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with opened() as house:
+        for provider in "abc":
+            await house.open_circuit(provider)
+        assert house.failover.get_failover_stats()["p"].panic
+        calls = Calls(a="connect", b="connect", c="connect")
+        for _ in range(3):
+            with pytest.raises(NobodyLeftError, match="it is connect"):
+                await house.failover.with_failover("p", calls)
+            await settle()
+            with pytest.raises(NobodyLeftError, match="open for another") as caught:
+                await house.failover.with_failover("p", calls)
+            assert {failure.kind for failure in caught.value.failures} == {"circuit_open"}
+            await trio.sleep(PANIC_INTERVAL)
+        assert calls.asked == "abc"
+        assert house.failover.get_failover_stats()["p"].panic_probes == 3
+
+
+async def test_a_call_that_is_let_through_in_panic_and_goes_well_ends_the_outage(
     autojump_clock: trio.abc.Clock,
 ) -> None:
     async with opened() as house:
         for provider in "abc":
             await house.open_circuit(provider)
         calls = Calls()
-        with pytest.raises(NobodyLeftError, match="open for another") as caught:
-            await house.failover.with_failover("p", calls)
-        assert calls.asked == ""
-        assert {failure.kind for failure in caught.value.failures} == {"circuit_open"}
+        assert await house.failover.with_failover("p", calls) == "a served m-a"
+        await settle()
+        assert house.breakers.get_circuit_state("a").state == "closed"
+        assert not house.failover.get_failover_stats()["p"].panic
+        assert await house.failover.with_failover("p", calls) == "a served m-a"
+
+
+async def test_a_failed_call_in_panic_keeps_the_circuit_open_no_longer_than_before(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with opened() as house:
+        for provider in "abc":
+            await house.open_circuit(provider)
+        before = house.breakers.get_circuit_state("a")
+        with pytest.raises(NobodyLeftError):
+            await house.failover.with_failover("p", Calls(a="connect"))
+        await settle()
+        after = house.breakers.get_circuit_state("a")
+        assert (after.state, after.openings) == ("open", before.openings)
+        assert after.retry_in is not None
+        assert before.retry_in is not None
+        assert after.retry_in == pytest.approx(before.retry_in - 0.1)
+
+
+async def test_panic_leaves_alone_what_a_person_or_a_429_keeps_back(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with opened() as house:
+        await house.breakers.steer_circuit("a", "force_open")
+        house.gates.of("b").close_until(trio.current_time() + 60)
+        house.gates.of("c").close_until(trio.current_time() + 60)
+        assert house.turns(3, "p") == "---"
+        stats = house.failover.get_failover_stats()["p"]
+        assert [place.status for place in stats.order] == [
+            "forced_open",
+            "rate_limited",
+            "rate_limited",
+        ]
+        assert (stats.panic, stats.panic_probes) == (True, 0)
 
 
 async def test_no_call_begins_after_the_deadline_or_beyond_the_budget(

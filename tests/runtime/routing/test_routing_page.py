@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
+from runtime.configuration.settings import GroupConfig
+from runtime.configuration.shape import Choice, Series, fields
 from runtime.routing.breaker import TRANSITIONS, BreakerSettings
-from runtime.routing.plan import STRATEGIES
+from runtime.routing.plan import STRATEGIES, Candidate, Group
 from runtime.routing.retry import RetryPolicy
-from runtime.routing.verdicts import VERDICTS
+from runtime.routing.verdicts import VERDICTS, Fallback
 
 PAGE = Path(__file__).parents[3] / "docs" / "routing.md"
 
 
-def table(header: str) -> list[list[str]]:
-    """Return the rows of the first table whose header begins so."""
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
+def table(header: str, text: str | None = None) -> list[list[str]]:
+    """Return the rows of the first table whose header begins so, on the page or a part of it."""
+    lines = (text or PAGE.read_text(encoding="utf-8")).splitlines()
     start = next(at for at, line in enumerate(lines) if line.startswith(header))
     rows: list[list[str]] = []
     for line in lines[start + 2 :]:
@@ -72,3 +75,29 @@ def test_every_option_is_on_the_page_with_its_default() -> None:
 
 def test_every_strategy_is_on_the_page() -> None:
     assert [name for name, _ in table("| strategy |")] == list(STRATEGIES)
+
+
+def test_every_option_of_a_group_is_on_the_page_with_its_default() -> None:
+    lines = PAGE.read_text(encoding="utf-8")
+    rows = table("| option |", lines[lines.index("## Failover groups") :])
+    group = {name: default.removesuffix(" s").strip("`[]") for name, default, _ in rows}
+    assert group == {
+        "max_attempts": str(GroupConfig(members=()).max_attempts),
+        "health_threshold": str(GroupConfig(members=()).health_threshold),
+        "rebalance_interval": f"{GroupConfig(members=()).rebalance_interval:g}",
+        "fallback_on": ", ".join(GroupConfig(members=()).fallback_on),
+    }
+
+
+def test_the_configuration_knows_every_strategy_and_every_refusal() -> None:
+    words = {name: field.shape for name, field in fields(GroupConfig).items()}
+    assert words["strategy"] == Choice(tuple(STRATEGIES))
+    refusals = words["fallback_on"]
+    assert isinstance(refusals, Series)
+    assert isinstance(refusals.item, Choice)
+    assert set(refusals.item.words) == set(get_args(Fallback))
+    plain = Group(name="g", members=(Candidate("a"),))
+    configured = GroupConfig(members=())
+    for name in ("strategy", "max_attempts", "health_threshold", "rebalance_interval"):
+        assert getattr(plain, name) == getattr(configured, name)
+    assert frozenset(configured.fallback_on) == Candidate("a").fallback_on

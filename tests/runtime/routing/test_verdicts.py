@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from providers.failures import Failure, FailureKind
-from runtime.routing.verdicts import SUFFERED, VERDICTS, BreakerVerdict, judge, status_of
+from runtime.routing.verdicts import SUFFERED, VERDICTS, BreakerVerdict, Fallback, judge, status_of
 
 
 def test_every_kind_of_failure_has_a_verdict() -> None:
@@ -24,6 +24,8 @@ def test_every_kind_of_failure_has_a_verdict() -> None:
         ("rate_limited", "none", True, True, 429),
         ("account", "set_aside", False, True, 502),
         ("client_error", "ignored", False, False, 400),
+        ("model_not_found", "ignored", False, False, 404),
+        ("context_too_long", "ignored", False, False, 400),
         ("content_filter", "ignored", False, False, 400),
         ("first_token_timeout", "failure", False, True, 504),
         ("stall", "failure", False, True, 504),
@@ -46,14 +48,27 @@ def test_the_table_says_what_the_design_says(
 
 
 def test_a_model_one_provider_does_not_know_may_be_known_to_the_next() -> None:
-    assert judge(Failure("client_error", "a", "no such model", status=404)).next_provider
+    assert judge(Failure("model_not_found", "a", "no such model", status=404)).next_provider
+    assert not judge(Failure("model_not_found", "a", "no"), frozenset()).next_provider
     assert not judge(Failure("client_error", "a", "bad request", status=400)).next_provider
     assert judge(Failure("stall", "a", "silent")) is VERDICTS["stall"]
+
+
+@pytest.mark.parametrize("kind", get_args(Fallback))
+def test_a_group_says_after_which_refusals_the_next_member_is_asked(kind: Fallback) -> None:
+    refused = Failure(kind, "a", "no")
+    assert judge(refused, frozenset({kind})).next_provider
+    assert not judge(refused, frozenset()).next_provider
+    assert judge(refused, frozenset({kind})).breaker == "ignored"
+    assert not judge(Failure("client_error", "a", "no"), frozenset({kind})).next_provider
 
 
 @pytest.mark.parametrize(
     ("kind", "upstream", "seen"),
     [
+        ("model_not_found", 404, 404),
+        ("context_too_long", 413, 413),
+        ("context_too_long", None, 400),
         ("client_error", 422, 422),
         ("client_error", None, 400),
         ("content_filter", 451, 451),

@@ -1,0 +1,97 @@
+"""Failover groups as they are configured: providers that stand in for each other."""
+
+import math
+from typing import Literal, get_args
+
+import msgspec
+
+from runtime.routing.verdicts import DEFAULT_FALLBACK, Fallback
+
+__all__ = ["Candidate", "Group", "Strategy"]
+
+Strategy = Literal[
+    "priority",
+    "round_robin",
+    "load_balanced",
+    "fastest_first",
+    "health_aware",
+    "cost_optimized",
+    "adaptive",
+]
+"""How the order of a request is chosen."""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One provider that may answer.
+
+    Attributes:
+        provider: Its name.
+        model: The model to ask it for; None keeps the asker's.
+        weight: Its share of the requests, relative to the other members; where the strategy has
+            weights.
+        cost_tier: How expensive it is, cheapest first; None, unknown, comes last. Where the
+            strategy has tiers.
+        context_window: Tokens it takes, request and answer together; None when unknown.
+        fallback_on: The refusals of a request after which the next member is asked.
+    """
+
+    provider: str
+    model: str | None = None
+    weight: float = 1.0
+    cost_tier: int | None = None
+    context_window: int | None = None
+    fallback_on: frozenset[Fallback] = DEFAULT_FALLBACK
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Providers that stand in for each other.
+
+    Attributes:
+        name: The group's name.
+        members: Its providers, first choice first.
+        strategy: How the order of a request is chosen.
+        max_attempts: Exchanges for one request at most, over all members.
+        health_threshold: The health score, 0 to 1, below which ``health_aware`` asks a member last.
+        rebalance_interval: Seconds after which the standing of the members is made anew.
+
+    Raises:
+        ValueError: When it is empty, names a member twice, or has a value that makes no sense.
+    """
+
+    name: str
+    members: tuple[Candidate, ...]
+    strategy: Strategy = "priority"
+    max_attempts: int = 3
+    health_threshold: float = 0.5
+    rebalance_interval: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ValueError(f"group {self.name} has no members")
+        if len({(member.provider, member.model) for member in self.members}) < len(self.members):
+            raise ValueError(f"group {self.name} names the same provider and model twice")
+        for member in self.members:
+            if not 0 < member.weight < math.inf:
+                raise ValueError(
+                    f"weight of {member.provider} in group {self.name} must be above 0, "
+                    f"not {member.weight}"
+                )
+        if self.max_attempts < 1:
+            raise ValueError(
+                f"max_attempts of group {self.name} must be at least 1, not {self.max_attempts}"
+            )
+        if self.strategy not in get_args(Strategy):
+            known = ", ".join(get_args(Strategy))
+            raise ValueError(
+                f"strategy of group {self.name} must be one of {known}, not {self.strategy}"
+            )
+        if not 0 <= self.health_threshold <= 1:
+            raise ValueError(
+                f"health_threshold of group {self.name} must be from 0 to 1, "
+                f"not {self.health_threshold}"
+            )
+        if not 0 < self.rebalance_interval < math.inf:
+            raise ValueError(
+                f"rebalance_interval of group {self.name} must be above 0 seconds, "
+                f"not {self.rebalance_interval}"
+            )

@@ -1,0 +1,97 @@
+"""Whose turn it is: the moving parts of plans, which outlive the plans and their manager."""
+
+import math
+
+from runtime.routing.group import Candidate
+
+__all__ = ["Cursor", "Cursors", "Key", "Turn"]
+
+Key = tuple[str, str | None]
+"""A member: its provider, and its model."""
+
+
+class Turn:
+    """What a member has in hand towards its next turn, where turns go by weight.
+
+    Attributes:
+        credit: Grows with every request by the member's weight, and falls with each turn.
+    """
+
+    __slots__ = ("credit",)
+
+    def __init__(self) -> None:
+        self.credit = 0.0
+
+
+class Cursor:
+    """The turns of a group, or of a part of it that is asked alone.
+
+    Attributes:
+        members: The members that ``at`` counts.
+        at: The place of the member that the next request begins with.
+        since_look: Requests since one last began with a member only to see how it is.
+        panic_ends: When the next request may be let through to a member that is kept back.
+        probes: Requests that were.
+    """
+
+    __slots__ = ("_turns", "at", "members", "panic_ends", "probes", "since_look")
+
+    def __init__(self) -> None:
+        self.members: tuple[Candidate, ...] = ()
+        self.at = 0
+        self.since_look = 0
+        self.panic_ends = -math.inf
+        self.probes = 0
+        self._turns: dict[Key, Turn] = {}
+
+    def follow(self, members: tuple[Candidate, ...]) -> None:
+        """Go over to other members, at the next of the old ones that is still among them.
+
+        Args:
+            members: The members from now on.
+        """
+        upcoming = self.members[self.at :] + self.members[: self.at]
+        places = {(member.provider, member.model): at for at, member in enumerate(members)}
+        at = next(
+            (places[key] for old in upcoming if (key := (old.provider, old.model)) in places), 0
+        )
+        self.at = at
+        self.members = members
+        self._turns = {key: turn for key, turn in self._turns.items() if key in places}
+
+    def turn(self, key: Key) -> Turn:
+        """Return what a member has in hand.
+
+        Args:
+            key: The member.
+        """
+        return self._turns.setdefault(key, Turn())
+
+
+class Cursors:
+    """The moving parts of one group.
+
+    Attributes:
+        looks: Members that were not measured lately and are worth a look.
+        told: How many of ``probes`` have been reported.
+    """
+
+    __slots__ = ("_cursors", "looks", "told")
+
+    def __init__(self) -> None:
+        self._cursors: dict[frozenset[str] | None, Cursor] = {}
+        self.looks: set[Key] = set()
+        self.told = 0
+
+    def of(self, part: frozenset[str] | None) -> Cursor:
+        """Return the cursor of a part of the group.
+
+        Args:
+            part: The providers in it; None for the whole group.
+        """
+        return self._cursors.setdefault(part, Cursor())
+
+    @property
+    def probes(self) -> int:
+        """Requests let through to members that were kept back, because no other was left."""
+        return sum(cursor.probes for cursor in self._cursors.values())
