@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Protocol
 
+import msgspec
+
 from providers.chat_request import ChatBody
 from providers.wire.chat import chat_decoder
 from providers.wire.chat_events import ChatEvent, Done, Error
@@ -42,15 +44,17 @@ class ChatSink:
 
     Attributes:
         outcome: The last event, once it has been handed on.
+        provider: Who answers, as soon as that is known.
     """
 
-    __slots__ = ("_decoder", "_on_event", "_queue", "outcome")
+    __slots__ = ("_decoder", "_on_event", "_queue", "outcome", "provider")
 
     def __init__(self, dialect: str, on_event: OnEvent) -> None:
         self._decoder = chat_decoder(dialect)
         self._on_event = on_event
         self._queue: deque[ChatEvent] = deque()
         self.outcome: Done | Error | None = None
+        self.provider: str | None = None
 
     @property
     def pending(self) -> bool:
@@ -86,6 +90,8 @@ class ChatSink:
         queue = self._queue
         while queue:
             event = queue.popleft()
+            if isinstance(event, Error) and event.provider is None:
+                event = msgspec.structs.replace(event, provider=self.provider)
             try:
                 found = self._on_event(event)
                 if isawaitable(found):

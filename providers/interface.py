@@ -209,7 +209,13 @@ class ProviderInterface(ABC):
         return line + self._own_lines + _header_lines(headers)
 
     async def stream_chat(
-        self, request: AnyRequest, on_event: OnEvent, carry: Carry, *, model: str | None = None
+        self,
+        request: AnyRequest,
+        on_event: OnEvent,
+        carry: Carry,
+        *,
+        model: str | None = None,
+        dialect: str | None = None,
     ) -> Done:
         """Have this provider answer a request, event by event.
 
@@ -218,6 +224,7 @@ class ProviderInterface(ABC):
             on_event: Takes the events; see ``providers.chat.stream_chat``.
             carry: The way to this provider: the interface itself does no input or output.
             model: The model to ask for, in place of the one the request names.
+            dialect: The dialect the request is in; None finds out.
 
         Returns:
             The last event.
@@ -227,7 +234,7 @@ class ProviderInterface(ABC):
             WireError: It is no request, or none in this provider's dialect.
         """
         own = self.dialect.name
-        for body in chat_bodies(request, model=model):
+        for body in chat_bodies(request, model=model, dialect=dialect):
             if body.dialect == own:
                 return await stream_chat(body, on_event, carry)
         raise WireError(f"the request is not one of the {own} API, which {self.name} speaks")

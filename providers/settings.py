@@ -56,7 +56,17 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be shown of a provider to anyone."""
+    """What may be shown of a provider to anyone.
+
+    Attributes:
+        name: Its name.
+        kind: ``openai``, ``anthropic`` or ``simulated``.
+        wire: The dialect it speaks.
+        base_url: Where its API is; empty where it has no address of its own.
+        models: Names and patterns of the models it serves.
+        has_key: Whether it has a key.
+        missing: What it lacks, in a few words; empty when it is configured.
+    """
 
     name: str
     kind: str
@@ -64,3 +74,4 @@ class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     models: tuple[str, ...]
     has_key: bool
+    missing: str = ""

@@ -117,7 +117,7 @@ class AnthropicChatDecoder(ChatDecoder):
         """Decode a piece of a block; None for what has no event of its own."""
         kind = delta.get("type")
         if kind == "text_delta":
-            return iter([DeltaText(delta["text"], index)] if _text(delta.get("text")) else [])
+            return iter([DeltaText(delta["text"], block=index)] if _text(delta.get("text")) else [])
         if kind == "thinking_delta":
             return _thinking(delta.get("thinking"), None, index)
         if kind == "signature_delta":
@@ -130,7 +130,7 @@ class AnthropicChatDecoder(ChatDecoder):
 
 def _text_block(block: Mapping[str, Any], index: int) -> Iterator[ChatEvent]:
     if _text(block.get("text")):
-        yield DeltaText(block["text"], index)
+        yield DeltaText(block["text"], block=index)
     rest = {key: value for key, value in block.items() if key not in {"type", "text"} and value}
     if rest:
         yield _whole_block({"type": "text", **rest}, index)
@@ -138,7 +138,7 @@ def _text_block(block: Mapping[str, Any], index: int) -> Iterator[ChatEvent]:
 
 def _thinking(text: object, signature: object, index: int) -> Iterator[ChatEvent]:
     if _text(text) or _text(signature):
-        yield DeltaThinking(_text(text) or "", index, _text(signature))
+        yield DeltaThinking(_text(text) or "", block=index, signature=_text(signature))
 
 
 def _whole_block(block: Mapping[str, Any], index: int) -> Metadata:

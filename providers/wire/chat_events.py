@@ -22,34 +22,58 @@ __all__ = [
 ]
 
 
-class DeltaText(msgspec.Struct, frozen=True, gc=False, tag="delta_text", tag_field="type"):
+class DeltaText(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    tag="delta_text",
+    tag_field="type",
+    repr_omit_defaults=True,
+):
     """The next piece of the answer's text.
 
     Attributes:
-        text: The piece; never empty. All of them, joined, are the answer's text.
-        index: Which choice it belongs to (OpenAI), or which content block (Anthropic).
+        text: The piece; never empty. All those of a choice, joined, are its text.
+        choice: Which choice it belongs to; always 0 with Anthropic.
+        block: Which content block it belongs to; always 0 with OpenAI.
     """
 
     text: str
-    index: int = 0
+    choice: int = 0
+    block: int = 0
 
 
-class DeltaThinking(msgspec.Struct, frozen=True, gc=False, tag="delta_thinking", tag_field="type"):
+class DeltaThinking(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    tag="delta_thinking",
+    tag_field="type",
+    repr_omit_defaults=True,
+):
     """The next piece of the model's reasoning, where the upstream shows it.
 
     Attributes:
         text: The piece; empty where only the signature comes.
-        index: Which choice it belongs to (OpenAI), or which content block (Anthropic).
+        choice: Which choice it belongs to; always 0 with Anthropic.
+        block: Which content block it belongs to; always 0 with OpenAI.
         signature: What proves the block to be the model's own (Anthropic), to be sent back with it.
     """
 
     text: str
-    index: int = 0
+    choice: int = 0
+    block: int = 0
     signature: str | None = None
 
 
 class DeltaToolCall(
-    msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="delta_tool_call", tag_field="type"
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    kw_only=True,
+    tag="delta_tool_call",
+    tag_field="type",
+    repr_omit_defaults=True,
 ):
     """The next piece of a tool call.
 
@@ -70,7 +94,14 @@ class DeltaToolCall(
     arguments: str = ""
 
 
-class Metadata(msgspec.Struct, frozen=True, kw_only=True, tag="metadata", tag_field="type"):
+class Metadata(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag="metadata",
+    tag_field="type",
+    repr_omit_defaults=True,
+):
     """Something about the answer; what is not said is None.
 
     Attributes:
@@ -94,7 +125,15 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, tag="metadata", tag_fi
     extra: dict[str, Any] | None = None
 
 
-class Error(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="error", tag_field="type"):
+class Error(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    kw_only=True,
+    tag="error",
+    tag_field="type",
+    repr_omit_defaults=True,
+):
     """The answer failed; nothing follows. Text that came before is not the whole answer.
 
     Attributes:
@@ -114,7 +153,9 @@ class Error(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="error", ta
     retry_after: float | None = None
 
 
-class Done(msgspec.Struct, frozen=True, gc=False, tag="done", tag_field="type"):
+class Done(
+    msgspec.Struct, frozen=True, gc=False, tag="done", tag_field="type", repr_omit_defaults=True
+):
     """The answer is complete; nothing follows.
 
     Attributes:

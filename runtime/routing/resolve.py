@@ -125,6 +125,21 @@ class Resolver:
             self._found[model, dialect] = route
         return route
 
+    def candidates(self, model: str) -> Sequence[Candidate]:
+        """Return everybody behind a name, whatever API they speak and whether configured or not.
+
+        Args:
+            model: Any name that a request may ask for.
+
+        Raises:
+            UnroutableError: No request can ask for it.
+        """
+        alias = self._aliases.get(model)
+        if alias is not None and alias.provider is not None:
+            return [Candidate(alias.provider, alias.model)]
+        group = self._groups.get(model if alias is None else alias.group or "")
+        return self._candidates(model) if group is None else group.members
+
     def owner(self, model: str) -> str:
         """Return who stands behind a name: a provider, or ``standby`` for aliases and groups.
 
