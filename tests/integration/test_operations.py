@@ -1,0 +1,247 @@
+"""Embeddings, token counts and models, with the official SDKs and through failures."""
+
+import json
+from collections.abc import Iterator
+
+import anthropic
+import openai
+import pytest
+
+from tests.support import clients, raw
+from tests.support.clients import ANTHROPIC_ASK
+from tests.support.configs import UNTRIPPED, config, group, simulated
+from tests.support.daemon import Daemon, Reply
+from tests.support.waiting import eventually
+
+SIZE = 8
+MANY = tuple(f"many-{number:02}" for number in range(45))
+EMBEDDINGS = "/v1/embeddings"
+COUNT = "/v1/messages/count_tokens"
+BODIES: dict[str, dict[str, object]] = {
+    EMBEDDINGS: {"input": "hello"},
+    COUNT: {"messages": [{"role": "user", "content": "hello"}]},
+}
+BOTH = pytest.mark.parametrize("path", sorted(BODIES))
+
+
+def _failing(wire: str) -> dict[str, object]:
+    broken = simulated(wire, faults=[{"fault": "status_500"}])
+    return {**broken, "retry": {"max_attempts": 1}}
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    with Daemon(
+        config(
+            {
+                "sim-o": simulated("openai", embedding_dimensions=SIZE),
+                "sim-a": simulated("anthropic"),
+                "bad-o": _failing("openai"),
+                "bad-a": _failing("anthropic"),
+                "lots": {**simulated("anthropic"), "models": list(MANY)},
+            },
+            {
+                "chat": group("sim-o", model="sim-1"),
+                "talk": group("sim-a", model="sim-1"),
+                "mixed": group("bad-o", "bad-a", "sim-o", "sim-a", model="sim-1"),
+                "broken": group("bad-o", "bad-a", model="sim-1"),
+            },
+            models={"fast": {"group": "chat"}},
+        )
+    ) as running:
+        yield running
+
+
+def ask(daemon: Daemon, path: str, model: str, **headers: str) -> Reply:
+    return daemon.ask("POST", path, {"model": model, **BODIES[path]}, headers)
+
+
+@pytest.mark.parametrize("model", ["chat", "fast", "sim-o/sim-1", "mixed"])
+def test_openai_sdk_gets_embeddings(daemon: Daemon, model: str) -> None:
+    with clients.openai_client(daemon.socket) as client:
+        answer = client.embeddings.create(model=model, input=["one", "two"])
+        floats = client.embeddings.create(model=model, input="two", encoding_format="float")
+        short = client.embeddings.create(model=model, input="two", dimensions=3)
+    assert [each.index for each in answer.data] == [0, 1]
+    assert [len(each.embedding) for each in answer.data] == [SIZE, SIZE]
+    assert answer.data[1].embedding == floats.data[0].embedding
+    assert len(short.data[0].embedding) == 3
+    assert answer.usage.prompt_tokens > 0
+
+
+async def test_openai_sdk_gets_embeddings_and_models_on_trio(daemon: Daemon) -> None:
+    async with clients.async_openai_client(daemon.socket) as client:
+        answer = await client.embeddings.create(model="chat", input="one")
+        names = [model.id async for model in client.models.list()]
+        one = await client.models.retrieve("chat")
+    assert len(answer.data[0].embedding) == SIZE
+    assert {"chat", "talk", "fast", *MANY} <= set(names)
+    assert (one.id, one.object, one.owned_by) == ("chat", "model", "standby")
+
+
+@pytest.mark.parametrize("model", ["talk", "sim-a/sim-1", "mixed"])
+def test_anthropic_sdk_counts_what_the_answer_then_reports(daemon: Daemon, model: str) -> None:
+    with clients.anthropic_client(daemon.socket) as client:
+        counted = client.messages.count_tokens(model=model, messages=ANTHROPIC_ASK)
+        answer = client.messages.create(model=model, max_tokens=9, messages=ANTHROPIC_ASK)
+    assert counted.input_tokens == answer.usage.input_tokens > 0
+
+
+async def test_anthropic_sdk_counts_and_lists_on_trio(daemon: Daemon) -> None:
+    async with clients.async_anthropic_client(daemon.socket) as client:
+        counted = await client.messages.count_tokens(model="talk", messages=ANTHROPIC_ASK)
+        beta = await client.beta.messages.count_tokens(
+            model="talk", messages=[{"role": "user", "content": "Count to five."}]
+        )
+        names = [model.id async for model in client.models.list()]
+        one = await client.models.retrieve("talk")
+    assert counted.input_tokens == beta.input_tokens > 0
+    assert len(names) == len(set(names))
+    assert {"chat", "talk", "fast", *MANY} <= set(names)
+    assert (one.id, one.type, one.display_name) == ("talk", "model", "talk")
+
+
+def test_anthropic_sdk_goes_through_the_pages_of_models_in_both_directions(daemon: Daemon) -> None:
+    with (
+        clients.anthropic_client(daemon.socket) as client,
+        clients.openai_client(daemon.socket) as other,
+    ):
+        everything = [model.id for model in other.models.list()]
+        first = client.models.list(limit=7)
+        forth = [model.id for model in first]
+        back = [model.id for model in client.models.list(limit=7, before_id=everything[-1])]
+        rest = [model.id for model in client.models.list(after_id=everything[1])]
+    assert len(everything) > 45
+    assert forth == everything
+    assert (first.first_id, first.last_id, first.has_more) == (everything[0], everything[6], True)
+    assert sorted(back) == sorted(everything[:-1])
+    assert back[:7] == everything[-8:-1]
+    assert rest == everything[2:]
+
+
+@pytest.mark.parametrize("name", ["chat", "fast", "many-07", "sim-o/sim-1", "sim-o/maker/m 1"])
+def test_both_sdks_retrieve_any_name_that_can_be_asked_for(daemon: Daemon, name: str) -> None:
+    with clients.openai_client(daemon.socket) as client:
+        assert client.models.retrieve(name).id == name
+    with clients.anthropic_client(daemon.socket) as other:
+        assert other.models.retrieve(name).id == name
+
+
+@pytest.mark.parametrize("target", ["/v1/models/sim-o/sim-1", "/v1/models/sim-o%2Fsim-1"])
+def test_the_slash_of_a_models_name_may_be_encoded_or_not(daemon: Daemon, target: str) -> None:
+    reply = daemon.ask("GET", target)
+    assert reply.status == 200
+    assert reply.json["id"] == "sim-o/sim-1"
+    assert reply.json["owned_by"] == "sim-o"
+
+
+def test_an_unknown_model_is_not_found_in_either_dialect(daemon: Daemon) -> None:
+    with clients.openai_client(daemon.socket) as client:
+        with pytest.raises(openai.NotFoundError, match="did you mean 'chat'") as missing:
+            client.models.retrieve("chta")
+        assert missing.value.code == "model_not_found"
+        with pytest.raises(openai.NotFoundError, match="did you mean 'chat'"):
+            client.embeddings.create(model="chta", input="x")
+    with clients.anthropic_client(daemon.socket) as other:
+        with pytest.raises(anthropic.NotFoundError, match="did you mean 'talk'"):
+            other.models.retrieve("takl")
+        with pytest.raises(anthropic.NotFoundError, match="did you mean 'talk'"):
+            other.messages.count_tokens(model="takl", messages=ANTHROPIC_ASK)
+
+
+@BOTH
+def test_the_next_provider_of_the_same_dialect_answers_when_one_fails(
+    daemon: Daemon, path: str
+) -> None:
+    reply = ask(daemon, path, "mixed")
+    assert reply.status == 200
+    assert reply.headers["x-standby-provider"] == ("sim-o" if path == EMBEDDINGS else "sim-a")
+    assert reply.headers["x-standby-attempts"] == "2"
+
+
+@BOTH
+def test_when_all_of_the_dialect_fail_the_error_names_them_and_no_other(
+    daemon: Daemon, path: str
+) -> None:
+    ours, theirs = ("bad-o", "bad-a") if path == EMBEDDINGS else ("bad-a", "bad-o")
+    reply = ask(daemon, path, "broken")
+    message = reply.json["error"]["message"]
+    assert reply.status == 502
+    assert reply.headers["x-should-retry"] == "false"
+    assert ours in message
+    assert theirs not in message
+
+
+@pytest.mark.parametrize(("path", "model"), [(EMBEDDINGS, "talk"), (COUNT, "chat")])
+def test_a_model_of_the_other_dialect_is_a_clear_400(daemon: Daemon, path: str, model: str) -> None:
+    reply = ask(daemon, path, model)
+    assert reply.status == 400
+    assert model in reply.json["error"]["message"]
+    assert "API only" in reply.json["error"]["message"]
+
+
+@BOTH
+@pytest.mark.parametrize(("method", "status"), [("GET", 405), ("HEAD", 405), ("OPTIONS", 204)])
+def test_another_method_is_told_which_there_is(
+    daemon: Daemon, path: str, method: str, status: int
+) -> None:
+    reply = daemon.ask(method, path)
+    assert reply.status == status
+    assert reply.headers["allow"] == "OPTIONS, POST"
+    assert reply.headers["date"].endswith(" GMT")
+    assert bool(reply.body) is (method == "GET")
+
+
+def test_a_model_can_be_looked_at_by_head(daemon: Daemon) -> None:
+    found = daemon.ask("HEAD", "/v1/models/chat")
+    assert (found.status, found.body) == (200, b"")
+    assert int(found.headers["content-length"]) > 0
+    assert daemon.ask("HEAD", "/v1/models/nobody").status == 404
+    assert daemon.ask("OPTIONS", "/v1/models/a/b").headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(b"", "no body"), (b"{", "not JSON"), (b'{"input":"x"}', "model: the field is missing")],
+)
+@BOTH
+def test_a_bad_request_is_a_400_in_its_dialect(
+    daemon: Daemon, path: str, body: bytes, words: str
+) -> None:
+    reply = daemon.ask("POST", path, body)
+    assert reply.status == 400
+    assert words in reply.json["error"]["message"]
+    assert ("type" in reply.json) is (path == COUNT)
+
+
+def test_a_body_in_chunks_with_extensions_and_trailers_is_taken_whole(daemon: Daemon) -> None:
+    body = json.dumps({"model": "chat", "input": ["one", "two"]}).encode()
+    head = b"POST //v1/embeddings HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
+    first, second = body[:9], body[9:]
+    framed = b"%x;note=%b\r\n%b\r\n" % (len(first), b"n" * 5000, first)
+    framed += b"%X\r\n%b\r\n0\r\nX-Sum: 1\r\n\r\n" % (len(second), second)
+    reply = raw.send(daemon.socket, head, framed)
+    assert reply.status == 200
+    assert len(reply.json["data"]) == 2
+
+
+@BOTH
+def test_failures_are_counted_and_open_the_breaker_that_all_requests_share(path: str) -> None:
+    breaker = {"failure_threshold": 2, "minimum_calls": 2}
+    wire = "openai" if path == EMBEDDINGS else "anthropic"
+    with Daemon(
+        config(
+            {"only": _failing(wire)},
+            {"chat": group("only", model="sim-1")},
+            circuit_breaker={**UNTRIPPED, **breaker},
+        )
+    ) as running:
+
+        def state() -> tuple[object, object]:
+            seen = running.ask("GET", "/health").json
+            circuit = seen["providers"]["only"]["circuit_state"]
+            return circuit, seen["metrics"]["total_requests"]
+
+        assert state() == ("closed", 0)
+        assert [ask(running, path, "chat").status for _ in range(2)] == [502, 502]
+        eventually(lambda: state() == ("open", 2), "both are counted and the circuit is open")
