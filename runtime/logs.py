@@ -2,10 +2,14 @@
 
 Under the system's journal each line begins with a priority and has no time of its own, because the
 journal keeps both.
+
+Writing a line never stops the daemon: where the disk is full, or nobody reads the other end of a
+pipe, lines are lost, and the first one that goes through again is preceded by their number.
 """
 
 import logging
 import os
+import select
 import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
@@ -18,6 +22,10 @@ __all__ = ["set_up_logs"]
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 """Syslog severities (RFC 5424) that the journal reads from a line's ``<N>``."""
+
+_PATIENCE = 50.0
+"""Milliseconds that the reader of the log may keep the daemon waiting. A pipe that is ready takes
+``PIPE_BUF`` bytes without waiting (pipe(7))."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -57,6 +65,60 @@ class _JsonLines(logging.Formatter):
         return msgspec.json.encode(fields, enc_hook=repr).decode()
 
 
+class _Output(logging.Handler):
+    """Writes whole lines to a stream, to its descriptor where it has one.
+
+    Args:
+        stream: Where to write.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lost = 0
+        self._poll: select.poll | None = None
+        try:
+            self._descriptor = stream.fileno()
+        except (OSError, ValueError):
+            return  # not a file: a buffer of a program that runs the daemon inside itself
+        self._poll = select.poll()
+        self._poll.register(self._descriptor, select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record, or count it as lost."""
+        try:
+            text = self.format(record)
+        except Exception as error:  # noqa: BLE001 - a record that cannot be shown is no reason to end
+            text = f"a message of {record.name} cannot be shown: {type(error).__name__}"
+        try:
+            if self._lost:
+                lost = logging.makeLogRecord(
+                    {
+                        "name": "standby.logs",
+                        "levelno": logging.WARNING,
+                        "levelname": "WARNING",
+                        "msg": f"{self._lost} messages before this one could not be written",
+                    }
+                )
+                self._write(self.format(lost) + "\n")
+                self._lost = 0
+            self._write(text + "\n")
+        except (OSError, ValueError):
+            self._lost += 1
+
+    def _write(self, text: str) -> None:
+        if self._poll is None:
+            self._stream.write(text)
+            self._stream.flush()
+            return
+        data = text.encode(errors="backslashreplace")
+        while data:
+            # A stuck reader is given a moment once, and then none until it reads again.
+            if not self._poll.poll(0 if self._lost else _PATIENCE):
+                raise BlockingIOError("nobody reads what is written to the log")
+            data = data[os.write(self._descriptor, data[: select.PIPE_BUF]) :]
+
+
 class _Quiet(logging.Filter):
     """Leaves out the first starts of actors: at the usual level only what is out of order shows.
 
@@ -81,7 +143,7 @@ def set_up_logs(
     stream = sys.stderr if stream is None else stream
     journal = _is_journal(stream)
     human = style == "human" or (style == "auto" and (journal or stream.isatty()))
-    handler = logging.StreamHandler(stream)
+    handler = _Output(stream)
     handler.setFormatter(_Human(journal=journal) if human else _JsonLines())
     if level != "debug":
         handler.addFilter(_Quiet())

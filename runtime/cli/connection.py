@@ -15,6 +15,8 @@ __all__ = ["Connection", "GoneBeforeAnswer"]
 
 _MAX_HEAD = 64 * 1024
 _RECEIVE = 64 * 1024
+_PAUSE = 0.02
+"""Seconds between two tries to get into a full queue."""
 
 
 class GoneBeforeAnswer(DaemonError):  # noqa: N818 - it names a situation
@@ -32,6 +34,7 @@ class Connection:
 
     Raises:
         NoDaemon: Nothing listens there, or not for this user.
+        DaemonSilent: It does not take the connection in time.
 
     Attributes:
         ended: Whether the answer ends with the connection, so that no other can follow.
@@ -45,8 +48,7 @@ class Connection:
         self.ended = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._wait_until(deadline)
-            self._socket.connect(path)
+            self._connect(deadline)
         except (FileNotFoundError, ConnectionRefusedError):
             self.close()
             raise NoDaemon(f"no daemon answers at {path}; start it with: standby up") from None
@@ -56,6 +58,21 @@ class Connection:
         except OSError as error:
             self.close()
             raise NoDaemon(f"cannot connect to {path}: {error.strerror or error}") from None
+
+    def _connect(self, deadline: float) -> None:
+        """Connect; a queue of the kernel's that is full takes us later (connect(2), EAGAIN)."""
+        while True:
+            self._wait_until(deadline)
+            try:
+                return self._socket.connect(self._path)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    self.close()
+                    raise DaemonSilent(
+                        f"the daemon at {self._path} takes no connection: too many are waiting, "
+                        "or it hangs"
+                    ) from None
+                time.sleep(_PAUSE)
 
     def close(self) -> None:
         """Close the socket; doing it twice is fine."""

@@ -9,7 +9,7 @@ import sys
 
 from runtime.cli import exits
 from runtime.cli.errors import AnswerBroken, DaemonError, DaemonSilent, NoDaemon
-from runtime.cli.terminal import complain, width
+from runtime.cli.terminal import complain, discard, open_missing_streams, width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The arguments after the command's name; those of the process when None.
     """
+    open_missing_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
@@ -54,14 +55,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except BrokenPipeError:
-        # Whatever is still buffered would fail again when the interpreter closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard(sys.stdout)
         return exits.PIPE_CLOSED
     except (NoDaemon, DaemonSilent, AnswerBroken) as error:
         complain(str(error))
         return exits.CANNOT_CONNECT
     except DaemonError as error:
         complain(str(error))
+        return exits.BAD
+    except OSError as error:
+        discard(sys.stdout)
+        named = "" if error.filename is None else f"{error.filename}: "
+        complain(f"{named}{error.strerror or error}")
         return exits.BAD
     return code
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "complain",
+    "discard",
     "is_interactive",
+    "open_missing_streams",
     "printable",
     "prints_unicode",
     "show",
@@ -31,8 +33,35 @@ _WIDTH_ELSEWHERE = 120
 
 
 def complain(text: str) -> None:
-    """Write one message to stderr, as `standby: text`."""
-    print(f"standby: {text}", file=sys.stderr)
+    """Write one message to stderr, as `standby: text`; where nobody takes it, it is dropped."""
+    try:
+        print(f"standby: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Let everything that is, or will be, written to a standard stream go nowhere.
+
+    What is still buffered would fail again when the interpreter closes the stream.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def open_missing_streams() -> None:
+    """Give a process that was started with a standard stream closed one that leads nowhere.
+
+    Otherwise the next socket or file would get its number, and be read or written as that stream.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115 - a number, for good
 
 
 def is_interactive(stream: TextIO) -> bool:

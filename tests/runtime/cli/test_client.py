@@ -133,6 +133,17 @@ def test_a_socket_nobody_listens_at_means_no_daemon(daemon: FakeDaemon) -> None:
         client.request("GET", "/health")
 
 
+def test_a_daemon_that_takes_no_connection_is_given_up(tmp_path: Path) -> None:
+    """The kernel's queue is full and nobody empties it."""
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as hung, socket.socket(socket.AF_UNIX) as first:
+        hung.bind(path)
+        hung.listen(0)
+        first.connect(path)
+        with pytest.raises(DaemonSilent, match="takes no connection"):
+            Daemon(path, timeout=0.1).request("GET", "/health")
+
+
 def test_events_arrive_as_they_are_sent(daemon: FakeDaemon) -> None:
     daemon.answers["GET", "/x"] = chunked(200, [b"data: 1\n\n", FakeDaemon.PAUSE, b"data: 2\n\n"])
     with Daemon(daemon.socket) as client, client.stream("GET", "/x") as got:
