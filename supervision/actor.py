@@ -97,6 +97,9 @@ class Incarnation(Protocol):
     def stop(self, reason: Reason) -> None:
         """End in order."""
 
+    def note_unexpected(self, message: Any) -> None:
+        """Nobody wanted that message."""
+
 
 class Actor:
     """One task with a mailbox. Override the handlers you need; run it through a ``ChildSpec``.
@@ -158,11 +161,14 @@ class Actor:
         raise LookupError(f"{type(self).__qualname__} takes no cast {message_shape(message)}")
 
     async def handle_info(self, message: Any) -> None:
-        """Take anything else: plain messages, timers, ``Down``. By default it is dropped.
+        """Take anything else: plain messages, timers, ``Down``.
+
+        By default it is dropped; the first of each incarnation is reported.
 
         Args:
             message: what was sent.
         """
+        self._life().note_unexpected(message)
 
     async def handle_continue(self, argument: Any) -> None:
         """Go on after ``init`` returned ``Continue``, before any message.
@@ -261,6 +267,8 @@ class Actor:
 
     def stop(self, reason: Reason = "normal") -> None:
         """End in order after this handler: ``terminate`` runs, waiting messages do not.
+
+        In ``init`` it makes the start fail with that reason, without ``terminate``.
 
         Args:
             reason: the exit reason; ``normal`` and ``shutdown`` count as orderly.

@@ -54,6 +54,7 @@ class ActorProcess(Process):
         "_nursery",
         "_open_calls",
         "_own_crash",
+        "_puzzled",
         "_queued",
         "_receive",
         "_report_overflow_at",
@@ -74,6 +75,7 @@ class ActorProcess(Process):
         self._current: Any = None
         self._own_crash = False
         self._interrupted = False
+        self._puzzled = False
         self._continuation: Any = _NOTHING
         self._stop_reason: Reason | None = None
         self._timers: set[Timer] = set()
@@ -171,6 +173,17 @@ class ActorProcess(Process):
             self._stop_reason = reason
             self._interrupt()
 
+    def note_unexpected(self, message: Any) -> None:
+        """Report the first plain message of this life that nobody wanted."""
+        if not self._puzzled and self._actor is not None:
+            self._puzzled = True
+            self.child.report(
+                "supervisor",
+                "unexpected",
+                "it was sent a message that it has no handler for; further ones are not reported",
+                last_message=self._actor.describe_message(message),
+            )
+
     def _interrupt(self) -> None:
         """Make the loop look up, also when a helper asked while it waits for a message."""
         if not self._interrupted:
@@ -225,6 +238,8 @@ class ActorProcess(Process):
             self._interrupted = True
         elif outcome is not None:
             raise TypeError(f"init returned {outcome!r}: not Continue(...), IGNORE or None")
+        if self._stop_reason is not None:
+            return self._stop_reason  # it was never acknowledged: the start has failed
         self.scope.deadline = math.inf
         self.acknowledge()
         reason = await self._serve(actor)

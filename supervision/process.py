@@ -123,6 +123,7 @@ class Child:
             ref.bind(process, self.incarnation)
         elif process is not None:
             ref.note_down(process.exit_reason, self.incarnation)
+            ref.close(process, process.exit_reason)
         else:
             ref.note_down(self.last_exit or "noproc", self.incarnation)
 
@@ -364,7 +365,7 @@ class Process(Node, ABC):
             self.accepting = False
             self.exit_reason = reason
             if self.child.ref is not None:
-                self.child.ref.unbind(self, reason)
+                self.child.ref.close(self, reason)
 
     def finish(self, reason: Reason) -> None:
         """The very end: see the module's text for the order of things."""

@@ -37,6 +37,7 @@ Context = Literal[
     "overflow",
     "poison",
     "cleanup_error",
+    "unexpected",
 ]
 
 
@@ -48,7 +49,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             or decided) or ``progress`` (a child has started).
         context: OTP's errorContext, and a few of our own: ``started``, ``crashed``,
             ``start_error``, ``child_terminated``, ``shutdown_error``, ``shutdown`` (the
-            supervisor gives up), ``unkillable``, ``overflow``, ``poison``, ``cleanup_error``.
+            supervisor gives up), ``unkillable``, ``overflow``, ``poison``, ``cleanup_error``,
+            ``unexpected``.
         name: whom it is about (the offender).
         supervisor: whose child it is; ``None`` for the root.
         ancestors: the supervisors above, nearest first.

@@ -99,8 +99,8 @@ class System:
         Returns:
             False when nothing runs under the name.
         """
-        ref = self.whereis(name)
-        return ref is not None and ref.kill(reason)
+        entry = self._entries.get(name)
+        return entry is not None and entry.reference().kill(reason)
 
     def supervisor(self, name: str) -> SupervisorHandle:
         """The administrative calls of a supervisor.
