@@ -148,7 +148,14 @@ def _parser() -> argparse.ArgumentParser:
         "run the daemon in the foreground",
         "  standby up\n  standby up --config ./config.yaml --socket /tmp/standby.sock\n",
     )
-    _check(verb("check", "read the configuration and say everything that is wrong with it"))
+    _check(
+        verb(
+            "check",
+            "read the configuration and say everything that is wrong with it",
+            "  standby check\n  standby check ./config.yaml\n"
+            "  standby check --json | jq -r '.problems[].message'\n",
+        )
+    )
     verb(
         "schema",
         "print the JSON Schema of the configuration",
@@ -170,7 +177,13 @@ def _parser() -> argparse.ArgumentParser:
             "  standby status\n  standby status --quiet && echo healthy\n",
         )
     )
-    _asks(verb("models", "list the names a request's model may have"))
+    _asks(
+        verb(
+            "models",
+            "list the names a request's model may have",
+            "  standby models\n  standby models --json | jq -r '.data[].id'\n",
+        )
+    )
     _tree(
         verb(
             "tree",
@@ -186,10 +199,18 @@ def _parser() -> argparse.ArgumentParser:
             "  standby kill provider:sim-a\n  standby kill telemetry\n",
         )
     )
-    stop = verb("stop", "stop the daemon in order, and wait until it is gone")
+    stop = verb(
+        "stop",
+        "stop the daemon in order, and wait until it is gone",
+        "  standby stop\n  standby stop --wait 5\n",
+    )
     _timeout(stop)
     _wait(stop, 60.0, "for the daemon to finish what it has begun")
-    demo = verb("demo", "show it at work: a daemon of its own, simulated providers, a kill")
+    demo = verb(
+        "demo",
+        "show it at work: a daemon of its own, simulated providers, a kill",
+        "  standby demo\n  standby demo --ascii\n",
+    )
     demo.add_argument("--ascii", action="store_true", help="draw with ASCII only")
     return parser
 

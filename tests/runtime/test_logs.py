@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -76,6 +77,53 @@ def test_secrets_do_not_show_in_what_is_logged_of_settings() -> None:
     stream, log = written("json")
     log.info("%r", settings("p", api_key="sk-very-secret"), extra={"of": settings("p")})
     assert "sk-very-secret" not in stream.getvalue()
+
+
+def test_a_full_disk_loses_messages_and_nothing_else() -> None:
+    with Path("/dev/full").open("w") as stream:
+        set_up_logs("info", "human", stream)
+        for _ in range(10):
+            logging.getLogger("standby.test").warning("nobody will read this")
+
+
+def test_a_closed_stream_loses_messages_and_nothing_else() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        set_up_logs("info", "json", stream)
+        logging.getLogger("standby.test").warning("nobody will read this")
+
+
+def test_a_reader_that_is_stuck_holds_nothing_up_and_is_told_what_it_missed() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb", buffering=0) as readable, os.fdopen(writer, "w") as stream:
+        set_up_logs("info", "human", stream)
+        log = logging.getLogger("standby.test")
+        for number in range(2000):
+            log.warning("message %d %s", number, "x" * 100)
+        got = readable.read(1 << 20).decode()
+        assert "message 0 " in got
+        assert "message 1999 " not in got, "the pipe holds less than all of them"
+        log.warning("now it reads again")
+        lost, last = readable.read(1 << 20).decode().splitlines()[-2:]
+    assert last.endswith("now it reads again")
+    assert lost.endswith("messages before this one could not be written")
+    written_whole = sum(line.endswith("x" * 100) for line in got.splitlines())
+    assert f" {2000 - written_whole} messages" in lost
+
+
+def test_a_message_that_cannot_be_shown_is_named_and_the_next_one_is_written() -> None:
+    stream, log = written("human")
+
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    log.warning("%s", Odd())
+    log.warning("next")
+    first, second = stream.getvalue().splitlines()
+    assert first == "a message of standby.test cannot be shown: RuntimeError"
+    assert second.endswith("next")
 
 
 async def test_first_starts_are_left_out_and_restarts_shown() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +85,57 @@ def test_interrupting_ends_with_130(monkeypatch: pytest.MonkeyPatch, daemon: Fak
 
     monkeypatch.setattr("runtime.cli.ask.status", interrupted)
     assert main(["status", "--socket", daemon.socket]) == exits.INTERRUPTED
+
+
+STANDBY = "import sys; from runtime.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
+
+def shell(line: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a shell line that redirects it; `"$@"` stands for the command."""
+    return subprocess.run(
+        ["bash", "-c", line, "bash", sys.executable, "-c", STANDBY, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("verb", [["status"], ["tree", "--once"], ["tree", "--json"], ["check"]])
+def test_a_full_disk_is_named_and_is_no_crash(daemon: FakeDaemon, verb: list[str]) -> None:
+    done = shell('"$@" >/dev/full', *verb, "--socket", daemon.socket)
+    assert done.returncode == exits.BAD
+    assert done.stderr == "standby: No space left on device\n"
+
+
+@pytest.mark.parametrize("verb", [["status"], ["tree", "--once"], ["check"], ["schema"]])
+@pytest.mark.parametrize("closed", [">&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_no_exit_code(
+    daemon: FakeDaemon, verb: list[str], closed: str
+) -> None:
+    done = shell(f'"$@" {closed}', *verb, "--socket", daemon.socket)
+    assert done.returncode == exits.OK
+    assert done.stderr == ""
+
+
+def test_complaints_that_nobody_takes_change_no_exit_code(tmp_path: Path) -> None:
+    for stream in ("/dev/full", "&-"):
+        done = shell(f'"$@" 2>{stream}', "status", "--socket", str(tmp_path / "none"))
+        assert done.returncode == exits.CANNOT_CONNECT
+
+
+@pytest.mark.parametrize("verb", [["tree", "--once"], ["schema"], ["status"], ["kill", "x"]])
+def test_a_reader_that_goes_away_is_no_crash(daemon: FakeDaemon, verb: list[str]) -> None:
+    daemon.answers["POST", "/supervision/x/kill"] = answer(200, {"killed": "x", "incarnation": 1})
+    done = shell('"$@" | true; exit ${PIPESTATUS[0]}', *verb, "--socket", daemon.socket)
+    assert done.returncode in {exits.OK, exits.PIPE_CLOSED}
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_every_verb_shows_how_it_is_used(verb: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    shown = capsys.readouterr().out
+    assert "examples:\n" in shown
+    assert f"  standby {verb}" in shown or f"| standby {verb}" in shown
