@@ -149,6 +149,7 @@ def tree(config: Config, parts: Mapping[str, ProviderParts], shared: Shared) -> 
         loads=shared.loads,
         first_tokens=shared.failover.first_tokens,
         health=shared.telemetry.health_score,
+        all_ready=ready.all,
         hasten=ready.hasten,
         status=ready.status,
     )

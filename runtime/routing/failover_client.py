@@ -104,6 +104,7 @@ class Failover:
             loads=self.loads,
             first_tokens=self.board.first_tokens,
             health=health or (lambda _provider: 1.0),
+            all_ready=self._ready.all,
             hasten=self._ready.hasten,
             status=self._ready.status,
             fraction=fraction,

@@ -124,10 +124,16 @@ class FirstToken:
             now: The present time.
             in_flight: Attempts under way there.
         """
-        expected = self.expected(now)
-        if expected is None:
-            return 0.0 if not in_flight and self._unmeasured < _CHANCES else math.inf
-        return expected
+        known = self._streamed
+        if known.average is None:
+            known = self._plain
+            if known.average is None:
+                return 0.0 if not in_flight and self._unmeasured < _CHANCES else math.inf
+        if known.excess:
+            age = now - known.peaked
+            if age < _FORGOTTEN:
+                return known.average + known.excess * math.exp(-age / _PEAK_FADES)
+        return known.average
 
     def count(
         self,

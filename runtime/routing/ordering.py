@@ -102,6 +102,7 @@ class Plan(ABC):
     rebalances: ClassVar[bool] = False
 
     __slots__ = (
+        "_all_ready",
         "_cursor",
         "_cursors",
         "_outlook",
@@ -130,6 +131,7 @@ class Plan(ABC):
             member for member in group.members if part is None or member.provider in part
         )
         self._ready = ready
+        self._all_ready = outlook.all_ready or self._each_ready
         self._outlook = outlook
         self._cursors = cursors
         self._cursor = cursors.of(part)
@@ -187,11 +189,7 @@ class Plan(ABC):
         Args:
             now: The present time.
         """
-        ready = self._ready
-        for provider in self._providers:
-            if not ready(provider, now):
-                return self._order_some(now)
-        return self._all(now)
+        return self._all(now) if self._all_ready(self._providers, now) else self._order_some(now)
 
     def prepare(self, now: float) -> None:  # noqa: B027 - most strategies have nothing to prepare
         """Look at the members anew; the manager does so when it has made the plan.
@@ -253,6 +251,9 @@ class Plan(ABC):
         """Return what the strategy goes by, the least first; None where it goes by no number."""
         del seat, now
         return None
+
+    def _each_ready(self, providers: Sequence[str], now: float) -> bool:
+        return all(self._ready(provider, now) for provider in providers)
 
     def _order_some(self, now: float) -> Sequence[Candidate]:
         ready = self._ready

@@ -1,7 +1,7 @@
 """What plans look at beyond whether a provider may be asked: all of it published, no message."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -33,6 +33,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
         loads: The attempts under way at each provider.
         first_tokens: How soon each member's first token is to be expected.
         health: Returns a provider's health score, 0 to 1.
+        all_ready: Tells whether all of some providers would take a request; None asks one by one.
         hasten: Lets a provider that is kept back by its breaker be tried ahead of time; tells
             whether it now takes a request.
         status: Names, in a word, why a provider would take a request or not.
@@ -42,6 +43,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     loads: Loads = msgspec.field(default_factory=Loads)
     first_tokens: FirstTokens = msgspec.field(default_factory=FirstTokens)
     health: Callable[[str], float] = _full_health
+    all_ready: Callable[[Sequence[str], float], bool] | None = None
     hasten: Callable[[str, float], bool] = _never
     status: Callable[[str, float], str] = _no_status
     fraction: Callable[[], float] = random.random

@@ -1,6 +1,6 @@
 """Whether a provider would take a request now, from what is published: no message."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.gate import RateGate
@@ -36,6 +36,27 @@ class Readiness:
         if view is None or (view.circuit.passing and view.account.passing):
             return True
         return view.ready(now)
+
+    def all(self, providers: Sequence[str], now: float) -> bool:
+        """Tell whether every one of some providers would take a request; the same in one call.
+
+        Args:
+            providers: Their names.
+            now: The present time.
+        """
+        gates, views = self._gate, self._view
+        for provider in providers:
+            gate = gates(provider)
+            if gate is not None and gate.until > now:
+                return False
+            view = views(provider)
+            if (
+                view is not None
+                and not (view.circuit.passing and view.account.passing)
+                and not view.ready(now)
+            ):
+                return False
+        return True
 
     def hasten(self, provider: str, now: float) -> bool:
         """Let a provider that its breaker keeps back be tried ahead of its time.

@@ -221,8 +221,7 @@ class AdaptivePlan(_MeasuredPlan):
             other = int(fraction() * (head - 1))
             if other >= one:
                 other += 1
-            first = min(ranked[one], ranked[other])
-            ranked.remove(first)
+            first = ranked.pop(one if ranked[one] < ranked[other] else other)
             ranked.sort()
             ranked.insert(0, first)
         else:
