@@ -1,15 +1,15 @@
 """The value of a ``Date`` header."""
 
-import time
 from email.utils import formatdate
 from functools import lru_cache
+from time import time
 
 __all__ = ["http_date"]
 
 
 def http_date() -> bytes:
     """Return the present time as RFC 9110 (section 5.6.7) writes it; made once a second."""
-    return _of(int(time.time()))
+    return _of(int(time()))
 
 
 @lru_cache(maxsize=2)

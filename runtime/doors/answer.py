@@ -179,22 +179,22 @@ def relayed_headers(
         id_header: The header of the asker's dialect for the id of a request.
     """
     relayed = []
-    named: set[bytes] = set()
+    named: set[bytes] | None = None
     dated = False
     for pair in headers:
         name = pair[0]
         if name not in _LOOKED_AT:
             relayed.append(pair)
+        elif name in _NOT_RELAYED:
+            if name == b"connection" and pair[1] not in _ORDINARY:
+                named = named or set()
+                named.update(each.strip() for each in pair[1].lower().split(b","))
         elif name == id_header:
             relayed.append((b"x-standby-upstream-request-id", pair[1]))
-        elif name == b"date":
-            dated = True
+        else:
             relayed.append(pair)
-        elif name not in _NOT_RELAYED:
-            relayed.append(pair)
-        elif name == b"connection" and pair[1] not in _ORDINARY:
-            named.update(each.strip() for each in pair[1].lower().split(b","))
-    if named:
+            dated = dated or name == b"date"
+    if named is not None:
         relayed = [pair for pair in relayed if pair[0] not in named]
         dated = dated and b"date" not in named
     if not dated:
