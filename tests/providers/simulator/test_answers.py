@@ -205,6 +205,33 @@ async def test_an_anthropic_tool_loop_goes_round(start: Any) -> None:
     assert last.content[0].type == "text"
 
 
+@pytest.mark.parametrize(
+    ("choice", "called"),
+    [
+        ({"type": "auto"}, []),
+        ({"type": "none"}, []),
+        ({"type": "any"}, ["get_weather"]),
+        ({"type": "tool", "name": "get_time"}, ["get_time"]),
+    ],
+)
+async def test_an_anthropic_tool_is_called_when_the_request_demands_it(
+    start: Any, choice: dict[str, Any], called: list[str]
+) -> None:
+    more: dict[str, Any] = {"tools": ANTHROPIC_TOOLS, "tool_choice": choice, "messages": ASK}
+    async with start() as sim, sim.anthropic() as client:
+        plain = await client.messages.create(model="sim-1", max_tokens=99, **more)
+        async with client.messages.stream(model="sim-1", max_tokens=99, **more) as stream:
+            streamed = await stream.get_final_message()
+    assert [block.name for block in plain.content if block.type == "tool_use"] == called
+    assert plain.stop_reason == ("tool_use" if called else "end_turn")
+    calls = [
+        [(block.id, block.name, block.input) for block in each.content if block.type == "tool_use"]
+        for each in (plain, streamed)
+    ]
+    assert calls[0] == calls[1]
+    assert plain.usage.output_tokens == streamed.usage.output_tokens
+
+
 async def test_both_sdks_list_its_models_and_an_unknown_one_is_a_404(start: Any) -> None:
     async with start(models=("m-a", "m-b")) as sim:
         async with sim.openai() as client:
