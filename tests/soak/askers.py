@@ -1,0 +1,109 @@
+"""One request of a soak: asked over the real socket, and what came of it judged strictly."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import httpx2
+import trio
+
+from tests.support.answers import PATHS, request_body
+from tests.support.reading import IncompleteError, error_of, events, finished, stream_text
+
+__all__ = ["Ask", "Outcome", "Verdict", "ask", "client_of"]
+
+Verdict = Literal["complete", "honest", "cut", "wrong"]
+"""What one asker got.
+
+- ``complete``: one whole answer, and it is the answer to this very question.
+- ``honest``: an error that says so: a status with an error body, or an error event and a stream
+  that is not ended as if it were whole.
+- ``cut``: the connection ended without a word. Right only where the connection itself was killed.
+- ``wrong``: anything else: a false end, somebody else's answer, two answers, no answer in time.
+"""
+
+_PATIENCE = 30.0
+"""Seconds after which a request counts as lost."""
+
+
+class Ask(NamedTuple):
+    """One question."""
+
+    dialect: str
+    stream: bool
+    prompt: str
+
+
+class Outcome(NamedTuple):
+    """What became of it; ``detail`` explains what is not complete."""
+
+    verdict: Verdict
+    detail: str = ""
+    text: str = ""
+    attempts: int = 1
+
+
+def client_of(path: Path) -> httpx2.AsyncClient:
+    """Return a client that keeps its connections to the daemon's socket."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
+    transport = httpx2.AsyncHTTPTransport(uds=str(path), limits=limits)
+    return httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=_PATIENCE)
+
+
+async def ask(client: httpx2.AsyncClient, one: Ask, expected: Mapping[Ask, str]) -> Outcome:
+    """Ask and judge the answer.
+
+    Args:
+        client: Speaks to the daemon.
+        one: The question.
+        expected: The right answers, where they are known.
+    """
+    messages = [{"role": "user", "content": one.prompt}]
+    body = request_body(one.dialect, one.dialect, stream=one.stream, messages=messages)
+    got = b""
+    status, attempts = 0, 0
+    try:
+        with trio.fail_after(_PATIENCE):
+            async with client.stream("POST", PATHS[one.dialect], json=body) as answer:
+                status = answer.status_code
+                attempts = int(answer.headers.get("x-standby-attempts", "0"))
+                async for piece in answer.aiter_raw():
+                    got += piece
+    except trio.TooSlowError:
+        return Outcome("wrong", f"no answer in {_PATIENCE:g} s, status {status}, {got[-200:]!r}")
+    except (httpx2.HTTPError, OSError) as error:
+        if one.stream and status == 200 and _ended_honestly(got, one.dialect):
+            return Outcome("honest", "broken stream", attempts=attempts)
+        return Outcome("cut", f"{error!r}, status {status}, after {got[-200:]!r}")
+    try:
+        return _judge(one, status, got, attempts, expected)
+    except (ValueError, KeyError, IndexError, TypeError, AssertionError) as error:
+        return Outcome("wrong", f"{error!r}, status {status}: {got[-300:]!r}")
+
+
+def _ended_honestly(got: bytes, dialect: str) -> bool:
+    seen = list(events(got))
+    return error_of(seen, dialect) is not None and not finished(seen, dialect)
+
+
+def _judge(
+    one: Ask, status: int, got: bytes, attempts: int, expected: Mapping[Ask, str]
+) -> Outcome:
+    if status != 200:
+        error = json.loads(got)["error"]
+        return Outcome("honest", f"status {status}: {error['message']}", attempts=attempts)
+    if one.stream:
+        seen = list(events(got))
+        if error_of(seen, one.dialect) is not None:
+            return Outcome("wrong", f"a clean end after an error event: {got[-300:]!r}")
+        text = stream_text(seen, one.dialect)
+    elif one.dialect == "openai":
+        text = json.loads(got)["choices"][0]["message"]["content"]
+    else:
+        text = "".join(block["text"] for block in json.loads(got)["content"])
+    if one in expected and text != expected[one]:
+        return Outcome("wrong", f"not the answer to {one.prompt!r}: {text!r}")
+    if not text:
+        raise IncompleteError("a complete answer without text")
+    return Outcome("complete", "", text, attempts)

@@ -1,0 +1,237 @@
+"""A soak: steady load, random kills, and a count of what every single asker got."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import httpx2
+import msgspec
+import trio
+
+from tests.soak.askers import Ask, Outcome, ask, client_of
+from tests.soak.plan import DIALECTS
+from tests.support.daemon import Daemon
+
+__all__ = ["Findings", "Soak"]
+
+_PROMPTS = 50
+"""Different questions; each has one right answer, which is learned before anything is killed."""
+
+_MOST_AT_ONCE = 2000
+"""Requests in flight beyond which the daemon does not keep up with the load."""
+
+_CONNECTION = "connection:"
+_ROOT = "standby"
+_CUTS_CLIENTS = frozenset({"connections", "doors"})
+"""Supervisors of the client connections themselves: their death cuts every client off, which no
+daemon can answer. They are left alone; single connections are killed."""
+
+_UPSTREAM = "simulator"
+"""Simulators stand for the world outside: they fail by their schedule and are not killed."""
+
+
+class Findings(msgspec.Struct, kw_only=True):
+    """What a soak found.
+
+    Attributes:
+        seconds: How long the load lasted.
+        asked: Requests sent.
+        verdicts: How many got which kind of outcome.
+        failed_over: Complete answers that took more than one attempt.
+        kills: Parts killed, by name without number.
+        connections_killed: Client connections among them.
+        first_wrong: The first few outcomes that must not be.
+        honest: The honest errors by what they say, the commonest ones.
+        resident: Resident memory in MiB: at the beginning of the load, then at regular times.
+        left: What was still in flight at the providers when all askers had their answers.
+    """
+
+    seconds: float = 0.0
+    asked: int = 0
+    verdicts: Counter[str] = msgspec.field(default_factory=Counter)
+    failed_over: int = 0
+    kills: Counter[str] = msgspec.field(default_factory=Counter)
+    connections_killed: int = 0
+    first_wrong: list[str] = []
+    honest: Counter[str] = msgspec.field(default_factory=Counter)
+    resident: list[float] = []
+    left: int = 0
+
+    @property
+    def availability(self) -> float:
+        """The share of complete answers among all but those whose own connection was killed."""
+        judged = self.verdicts.total() - self.verdicts["cut"]
+        return self.verdicts["complete"] / judged if judged else 0.0
+
+    def mistakes(self) -> list[str]:
+        """Return what must not be, in words; empty when every promise was kept."""
+        found = [f"wrong: {each}" for each in self.first_wrong]
+        lost = self.asked - self.verdicts.total()
+        if lost:
+            found.append(f"{lost} requests got no outcome at all")
+        if self.verdicts["cut"] > self.connections_killed:
+            cut = self.verdicts["cut"]
+            found.append(f"{cut} were cut off, {self.connections_killed} connections were killed")
+        if self.left:
+            found.append(f"{self.left} requests are still counted as in flight")
+        return found
+
+    def growth(self) -> float:
+        """Return by how many MiB the memory grew from the first to the last third's least."""
+        third = max(1, len(self.resident) // 3)
+        return min(self.resident[-third:]) - min(self.resident[:third])
+
+
+class Soak:
+    """Load and kills against one running daemon.
+
+    Args:
+        daemon: The daemon, with a configuration of ``soak_config``.
+        rate: Requests a second, half of them streamed, half in each dialect.
+        kill_every: Seconds between two kills; None kills nobody.
+        seed: Where the dice begin.
+        say: Called now and then with a line on how it goes.
+    """
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        *,
+        rate: float = 200.0,
+        kill_every: float | None = 0.1,
+        seed: int = 0,
+        say: Callable[[str], object] = lambda _line: None,
+    ) -> None:
+        self._daemon = daemon
+        self._rate = rate
+        self._kill_every = kill_every
+        self._dice = random.Random(seed)
+        self._say = say
+        self._expected: dict[Ask, str] = {}
+        self._in_flight = 0
+        self._over = False
+
+    async def run(self, seconds: float) -> Findings:
+        """Load the daemon for a time.
+
+        Args:
+            seconds: How long; whoever is being answered then is waited for.
+        """
+        findings = Findings()
+        async with client_of(self._daemon.socket) as client:
+            await self._learn(client)
+            began = time.monotonic()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch_memory, findings, seconds)
+                if self._kill_every is not None:
+                    nursery.start_soon(self._kill, client, findings, self._kill_every)
+                await self._load(client, findings, seconds)
+                self._over = True
+            findings.seconds = time.monotonic() - began
+        await self._settle(findings)
+        return findings
+
+    async def _learn(self, client: httpx2.AsyncClient) -> None:
+        """Ask every question once, in peace."""
+        for number in range(_PROMPTS):
+            for dialect in DIALECTS:
+                prompt = f"Question {number}: what is there to say about {number}?"
+                text = await self._answer(client, Ask(dialect, stream=False, prompt=prompt))
+                for stream in (False, True):
+                    self._expected[Ask(dialect, stream, prompt)] = text
+
+    async def _answer(self, client: httpx2.AsyncClient, one: Ask) -> str:
+        """Return a whole answer; providers may fail a few times before."""
+        seen: list[Outcome] = []
+        for _ in range(20):
+            outcome = await ask(client, one, {})
+            if outcome.verdict == "complete":
+                return outcome.text
+            seen.append(outcome)
+        raise AssertionError(f"no answer even in peace: {seen}")
+
+    async def _load(self, client: httpx2.AsyncClient, findings: Findings, seconds: float) -> None:
+        """Send requests at the set rate, whether or not those before have been answered."""
+        questions = list(self._expected)
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            while (passed := trio.current_time() - began) < seconds:
+                while findings.asked < passed * self._rate and self._in_flight < _MOST_AT_ONCE:
+                    findings.asked += 1
+                    self._in_flight += 1
+                    one = self._dice.choice(questions)
+                    nursery.start_soon(self._one, client, one, findings)
+                await trio.sleep(1 / self._rate)
+
+    async def _one(self, client: httpx2.AsyncClient, one: Ask, findings: Findings) -> None:
+        try:
+            outcome = await ask(client, one, self._expected)
+        finally:
+            self._in_flight -= 1
+        self._count(outcome, findings)
+
+    def _count(self, outcome: Outcome, findings: Findings) -> None:
+        findings.verdicts[outcome.verdict] += 1
+        if outcome.verdict == "complete":
+            findings.failed_over += outcome.attempts > 1
+        elif outcome.verdict == "honest":
+            findings.honest[outcome.detail[:150]] += 1
+        elif outcome.verdict == "wrong" and len(findings.first_wrong) < 5:
+            findings.first_wrong.append(outcome.detail)
+
+    async def _kill(self, client: httpx2.AsyncClient, findings: Findings, every: float) -> None:
+        """Kill one part after another, drawn from all there are."""
+        while not self._over:
+            await trio.sleep(every)
+            tree = (await client.get("/supervision/tree")).json()["tree"]
+            name = self._dice.choice(_victims(tree))
+            try:
+                killed = (await client.post(f"/supervision/{name}/kill")).status_code == 200
+            except httpx2.HTTPError:
+                killed = True  # the order came over the very connection
+            if killed:
+                findings.kills[name.partition(":")[0]] += 1
+                findings.connections_killed += name.startswith(_CONNECTION)
+
+    async def _watch_memory(self, findings: Findings, seconds: float) -> None:
+        pause = max(0.5, seconds / 60)
+        while not self._over:
+            findings.resident.append(self._daemon.resident() / 2**20)
+            self._say(
+                f"{findings.asked} asked, {dict(findings.verdicts)}, "
+                f"{findings.kills.total()} kills, {findings.resident[-1]:.1f} MiB"
+            )
+            await trio.sleep(pause)
+
+    async def _settle(self, findings: Findings) -> None:
+        """See that nothing is left in flight, once the last breath is drawn."""
+        for _ in range(100):
+            providers = await trio.to_thread.run_sync(self._daemon.get, "/health/providers")
+            findings.left = sum(each["in_flight"] for each in providers.values())
+            if not findings.left:
+                return
+            await trio.sleep(0.05)
+
+
+def _victims(tree: dict[str, object]) -> Sequence[str]:
+    """Return the names that may be killed; of all client connections together one at most.
+
+    The many connections would otherwise be nearly all who are killed.
+    """
+    names: list[str] = []
+    connections: list[str] = []
+
+    def walk(node: dict[str, object]) -> None:
+        name = str(node["name"])
+        if name.startswith(_CONNECTION):
+            connections.append(name)
+        elif name != _ROOT and name not in _CUTS_CLIENTS and not name.startswith(_UPSTREAM):
+            names.append(name)
+        children = node.get("children") or []
+        assert isinstance(children, list)
+        for child in children:
+            walk(child)
+
+    walk(tree)
+    return [*names, *connections[-1:]]

@@ -1,0 +1,40 @@
+"""A minute of chaos: no request is lost, doubled or falsely reported complete."""
+
+import pytest
+import trio
+
+from tests.soak.plan import soak_config
+from tests.soak.soak import Soak
+from tests.support.daemon import Daemon
+
+pytestmark = pytest.mark.daemon
+
+
+async def test_every_request_of_a_chaotic_minute_gets_one_complete_answer_or_one_honest_error() -> (
+    None
+):
+    daemon = Daemon(soak_config("faults"))
+    daemon.expects_trouble = True
+    await trio.to_thread.run_sync(daemon.start)
+    try:
+        findings = await Soak(daemon, rate=200, kill_every=0.1, seed=1).run(40)
+        assert findings.mistakes() == []
+        assert findings.kills.total() > 100
+        assert findings.verdicts["complete"] > findings.verdicts["honest"]
+        names = await trio.to_thread.run_sync(daemon.nodes)
+        wanted = {name for name in names if not name.startswith("connection:")}
+        await trio.to_thread.run_sync(daemon.wait_whole, frozenset(wanted))
+    finally:
+        await trio.to_thread.run_sync(daemon.end_hard)
+
+
+async def test_with_one_provider_down_nearly_every_request_is_answered() -> None:
+    daemon = Daemon(soak_config("one_down"))
+    await trio.to_thread.run_sync(daemon.start)
+    try:
+        findings = await Soak(daemon, rate=200, kill_every=None, seed=2).run(15)
+        assert findings.mistakes() == []
+        assert findings.availability >= 0.999, findings.honest
+        assert findings.failed_over > 0
+    finally:
+        await trio.to_thread.run_sync(daemon.stop)
