@@ -15,7 +15,7 @@ import trio
 
 from supervision.actor import Actor, Continue, Down, Ignore, Monitor
 from supervision.calls import NO_REPLY, OpenCalls, PendingCall, fail_all
-from supervision.crashes import crash_reason, interrupt_reason
+from supervision.crashes import blame, crash_reason, interrupt_reason
 from supervision.errors import MailboxFull, PoisonMessage
 from supervision.process import Child, Process
 from supervision.reasons import Reason, describe_reason
@@ -177,12 +177,9 @@ class ActorProcess(Process):
         """Report the first plain message of this life that nobody wanted."""
         if not self._puzzled and self._actor is not None:
             self._puzzled = True
-            self.child.report(
-                "supervisor",
-                "unexpected",
-                "it was sent a message that it has no handler for; further ones are not reported",
-                last_message=self._actor.describe_message(message),
-            )
+            text = "it has no handler for a message it was sent; further ones are not reported"
+            shape = self._actor.describe_message(message)
+            self.child.report("supervisor", "unexpected", text, last_message=shape)
 
     def _interrupt(self) -> None:
         """Make the loop look up, also when a helper asked while it waits for a message."""
@@ -260,7 +257,7 @@ class ActorProcess(Process):
                 if reason is not None:
                     return reason
             self._current = None
-            if actor.idle_timeout == math.inf:
+            if actor.idle_timeout == math.inf or self._queued:
                 item = await receive()
             else:
                 item = _NOTHING
@@ -350,36 +347,24 @@ class ActorProcess(Process):
             try:
                 shape = actor.describe_message(message)
                 if actor.poison_limit:
-                    self._suspect(actor.poison_key(message))
+                    blame(self.child, actor.poison_key(message))
             except Exception as failure:  # noqa: BLE001 - a report must not fail for its details
                 shape = f"(describing it failed: {describe_reason(failure)})"
         return crash_reason(self.child, error, shape)
 
-    def _suspect(self, key: object) -> None:
-        """Count a crash against the message in work; the oldest suspects are forgotten."""
-        counts = self.child.poison
-        if counts is None:
-            counts = self.child.poison = {}
-        counts[key] = counts.pop(key, 0) + 1
-        while len(counts) > 1000:
-            del counts[next(iter(counts))]
-
     def _is_poison(self, actor: Actor, item: Any, suspects: dict[object, int]) -> bool:
-        if type(item) is PendingCall:
-            message = item.message
-        elif item[0] in (CAST, INFO):
-            message = item[1]
-        else:
+        is_call = type(item) is PendingCall
+        if not is_call and item[0] not in (CAST, INFO):
             return False
+        message = item.message if is_call else item[1]
         crashes = suspects.get(actor.poison_key(message), 0)
         if crashes < actor.poison_limit:
             return False
         error = PoisonMessage(self.name, crashes)
-        if type(item) is PendingCall:
+        if is_call:
             item.fail(error)
-        self.child.report(
-            "supervisor", "poison", str(error), last_message=actor.describe_message(message)
-        )
+        shape = actor.describe_message(message)
+        self.child.report("supervisor", "poison", str(error), last_message=shape)
         return True
 
     # ---- for the picture

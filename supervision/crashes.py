@@ -10,6 +10,7 @@ from typing import Final
 from supervision.process import Child
 from supervision.reasons import Reason, describe_reason, root_causes, unwrap
 
+_SUSPECTS: Final = 1000
 _HERE: Final = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - compared with strings
 
 
@@ -40,6 +41,21 @@ def crash_reason(
     for cause in (error, *root_causes(error)):
         traceback.clear_frames(cause.__traceback__)
     return error
+
+
+def blame(child: Child, key: object) -> None:
+    """Count a crash against the message in work; the oldest suspects are forgotten.
+
+    Args:
+        child: who crashed on it.
+        key: what makes the message the same one, sent again.
+    """
+    counts = child.poison
+    if counts is None:
+        counts = child.poison = {}
+    counts[key] = counts.pop(key, 0) + 1
+    while len(counts) > _SUSPECTS:
+        del counts[next(iter(counts))]
 
 
 def _without_machinery(trace: TracebackType | None) -> TracebackType | None:
