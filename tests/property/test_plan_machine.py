@@ -1,12 +1,29 @@
-"""A round robin gives every ready member its exact share, whatever happens to the others."""
+"""Whatever happens to the members, every plan names each once, and those who are ready first.
 
+A round robin gives every ready member its exact share, weights their exact shares.
+"""
+
+import random
 from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from runtime.routing.plan import Candidate, Group, Plan, make_plan
+from runtime.routing.breaker import BreakerSettings
+from runtime.routing.breaker_view import BreakerView
+from runtime.routing.gate import RateGates
+from runtime.routing.plan import (
+    PANIC_INTERVAL,
+    STRATEGIES,
+    Candidate,
+    Group,
+    Outlook,
+    Plan,
+    Strategy,
+    make_plan,
+)
+from runtime.routing.readiness import Readiness
 
 NAMES = "abcdef"
 
@@ -111,3 +128,144 @@ def test_when_the_member_whose_turn_it_was_leaves_the_next_of_the_old_order_foll
     after = Group(name="g", members=members(left), strategy="round_robin")
     follower = make_plan(after, lambda _provider, _now: True, plan)
     assert follower.order(0.0)[0].provider == text[(at + gone) % len(text)]
+
+
+class Orders(RuleBasedStateMachine):
+    """Real breakers and gates under a plan of any strategy, while members come and go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.strategy: Strategy = "priority"
+        self.names = "abcd"
+        self.views = {
+            name: BreakerView(name, BreakerSettings(failure_threshold=1), now=self.now)
+            for name in NAMES
+        }
+        self.gates = RateGates()
+        self.health = dict.fromkeys(NAMES, 1.0)
+        self.ready = Readiness(self.views, self.gates)
+        self.outlook = Outlook(
+            health=self.health.__getitem__,
+            all_ready=self.ready.all,
+            hasten=self.ready.hasten,
+            status=self.ready.status,
+            fraction=random.Random(1).random,
+        )
+        self.panicked = -1e9
+        self.remake(fresh=True)
+
+    def remake(self, *, fresh: bool = False) -> None:
+        candidates = tuple(
+            Candidate(name, f"model-{name}", weight=1 + at, cost_tier=at % 3 or None)
+            for at, name in enumerate(self.names)
+        )
+        group = Group(name="g", members=candidates, strategy=self.strategy)
+        before = None if fresh else self.plan
+        self.plan: Plan = make_plan(group, self.ready, before, outlook=self.outlook)
+        self.plan.prepare(self.now)
+        if fresh:
+            self.panicked = -1e9
+
+    @rule(strategy=st.sampled_from(list(STRATEGIES)))
+    def another_strategy(self, strategy: Strategy) -> None:
+        self.strategy = strategy
+        self.remake(fresh=True)
+
+    @rule(names=st.permutations(NAMES).flatmap(lambda p: st.integers(1, 6).map(lambda n: p[:n])))
+    def other_members(self, names: list[str]) -> None:
+        self.names = "".join(names)
+        self.remake()
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 4.0, 20.0, 100.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(name=st.sampled_from(NAMES))
+    def circuit_opens(self, name: str) -> None:
+        self.views[name].circuit.record(failed=True, started=self.now, now=self.now)
+
+    @rule(name=st.sampled_from(NAMES))
+    def account_is_refused(self, name: str) -> None:
+        self.views[name].account.record(failed=True, started=self.now, now=self.now)
+
+    @rule(name=st.sampled_from(NAMES))
+    def is_held_open_by_hand(self, name: str) -> None:
+        self.views[name].circuit.fire("force_open", self.now)
+
+    @rule(name=st.sampled_from(NAMES), seconds=st.floats(0.1, 30))
+    def is_rate_limited(self, name: str, seconds: float) -> None:
+        self.gates.of(name).close_until(self.now + seconds)
+
+    @rule(name=st.sampled_from(NAMES))
+    def recovers(self, name: str) -> None:
+        self.views[name].circuit.fire("reset", self.now)
+        self.views[name].account.fire("reset", self.now)
+
+    @rule(name=st.sampled_from(NAMES), score=st.floats(0, 1))
+    def health_changes(self, name: str, score: float) -> None:
+        self.health[name] = score
+
+    @rule(name=st.sampled_from(NAMES), seconds=st.floats(0.01, 60), stream=st.booleans())
+    def is_measured(self, name: str, seconds: float, stream: bool) -> None:
+        row = self.outlook.first_tokens.of(name, f"model-{name}")
+        row.count("ok", seconds, seconds, self.now, stream=stream)
+
+    @rule(name=st.sampled_from(NAMES), count=st.integers(0, 5))
+    def has_under_way(self, name: str, count: int) -> None:
+        self.outlook.loads.of(name).count = count
+
+    @rule(requests=st.integers(1, 5))
+    def serve(self, requests: int) -> None:
+        for _ in range(requests):
+            could = {name for name in self.names if self.ready(name, self.now)}
+            shown = self.plan.standing(self.now)
+            probes = self.plan.cursors.probes
+            order = [candidate.provider for candidate in self.plan.order(self.now)]
+            assert sorted(order) == sorted(self.names), "each member once"
+            assert sorted(place.provider for place in shown) == sorted(self.names)
+            assert {place.provider for place in shown[: len(could)]} == could
+            if could:
+                assert set(order[: len(could)]) == could, "those who are ready come first"
+                assert self.plan.cursors.probes == probes
+            else:
+                self.check_panic(order, probes)
+
+    def check_panic(self, order: list[str], probes: int) -> None:
+        """Nobody was ready: one may have been let through, if it is time for one."""
+        let_through = {name for name in self.names if self.ready(name, self.now)}
+        assert self.plan.cursors.probes - probes == len(let_through) <= 1
+        for name in let_through:
+            assert order[0] == name
+            assert self.now >= self.panicked + PANIC_INTERVAL
+            assert self.views[name].circuit.state != "forced_open"
+            assert self.gates.of(name).opens_in(self.now) == 0
+            self.panicked = self.now
+        if not let_through and self.now >= self.panicked + PANIC_INTERVAL:
+            for name in self.names:
+                view = self.views[name]
+                kept = view.circuit.state == "forced_open" or self.gates.of(name).opens_in(self.now)
+                assert kept or "half_open" in {view.circuit.state, view.account.state}
+
+
+TestOrders = Orders.TestCase
+
+
+@given(
+    weights=st.lists(st.integers(1, 9), min_size=1, max_size=6),
+    remade=st.lists(st.booleans(), min_size=1, max_size=20),
+)
+def test_weights_are_exact_over_their_sum_also_when_the_manager_restarts(
+    weights: list[int], remade: list[bool]
+) -> None:
+    candidates = tuple(
+        Candidate(name, weight=weight) for name, weight in zip(NAMES, weights, strict=False)
+    )
+    group = Group(name="g", members=candidates, strategy="load_balanced")
+    plan = make_plan(group, lambda _provider, _now: True)
+    turns: Counter[str] = Counter()
+    for at in range(3 * sum(weights)):
+        if remade[at % len(remade)]:
+            plan = make_plan(group, lambda _provider, _now: True, plan)
+        turns[plan.order(0.0)[0].provider] += 1
+    assert turns == {candidate.provider: 3 * candidate.weight for candidate in candidates}
