@@ -56,6 +56,10 @@ def forwarding_handler(
         try:
             peek = peek_request(request.body)
         except WireError as error:
+            coding = _coding(request)
+            if coding is not None:
+                session.refuse(dialect, 415, f"{coding}: send the body as it is, uncompressed")
+                return
             session.refuse(dialect, error.status, error.message, code=error.code, param=error.param)
             return
         try:
@@ -95,6 +99,14 @@ def forwarding_handler(
             session.close_after_answer()
 
     return handle
+
+
+def _coding(request: Request) -> str | None:
+    """Return the header that explains why a body cannot be read, if there is one."""
+    for name, value in request.headers:
+        if name == b"content-encoding" or (name == b"transfer-encoding" and b"," in value):
+            return f"{name.decode('ascii')} {value.decode('latin-1')} is not understood here"
+    return None
 
 
 def client_timeout(request: Request) -> float:

@@ -1,5 +1,6 @@
 """Embeddings, token counts and models, with the official SDKs and through failures."""
 
+import gzip
 import json
 from collections.abc import Iterator
 
@@ -212,6 +213,24 @@ def test_a_bad_request_is_a_400_in_its_dialect(
     assert reply.status == 400
     assert words in reply.json["error"]["message"]
     assert ("type" in reply.json) is (path == COUNT)
+
+
+@pytest.mark.parametrize(
+    "coding", [{"content-encoding": "gzip"}, {"transfer-encoding": "gzip, chunked"}]
+)
+def test_a_compressed_body_is_refused_by_the_name_of_its_coding(
+    daemon: Daemon, coding: dict[str, str]
+) -> None:
+    body = gzip.compress(json.dumps({"model": "chat", "input": "x"}).encode())
+    lines = [f"{name}: {value}".encode() for name, value in coding.items()]
+    if "transfer-encoding" in coding:
+        head = b"POST /v1/embeddings HTTP/1.1\r\nhost: h\r\n%b\r\n\r\n" % lines[0]
+        data = head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    else:
+        data = raw.post(EMBEDDINGS, body, *lines)
+    reply = raw.send(daemon.socket, data)
+    assert reply.status == 415
+    assert "gzip" in reply.json["error"]["message"]
 
 
 def test_a_body_in_chunks_with_extensions_and_trailers_is_taken_whole(daemon: Daemon) -> None:
