@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["chat"]
 
 _MOST_INPUT = 8 * 1024 * 1024
+_INTERRUPTED = "interrupted"
 
 
 class _Reply:
@@ -113,6 +114,9 @@ def chat(options: argparse.Namespace, socket: str) -> int:
                     _read_whole(answer, reply, quiet=options.json)
             except DaemonError as error:
                 reply.error = str(error)
+            except KeyboardInterrupt:
+                # Leaving the block closes the connection, which cancels the request.
+                reply.error = _INTERRUPTED
             reply.seconds = time.monotonic() - began
     return _conclude(reply, options)
 
@@ -229,4 +233,6 @@ def _conclude(reply: _Reply, options: argparse.Namespace) -> int:
         complain(f"no answer: {why}")
     if not options.json:
         print(reply.summary(), file=sys.stderr)
+    if reply.error == _INTERRUPTED:
+        return exits.INTERRUPTED
     return exits.INCOMPLETE if reply.text else exits.BAD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 
@@ -15,6 +16,9 @@ __all__ = ["Connection", "GoneBeforeAnswer"]
 
 _MAX_HEAD = 64 * 1024
 _RECEIVE = 64 * 1024
+_KIND, _SOCKET = 0o170000, 0o140000
+"""The file type in a mode and that of a socket (inode(7))."""
+
 _PAUSE = 0.02
 """Seconds between two tries to get into a full queue."""
 
@@ -51,6 +55,8 @@ class Connection:
             self._connect(deadline)
         except (FileNotFoundError, ConnectionRefusedError):
             self.close()
+            if _is_something_else(path):
+                raise NoDaemon(f"{path} is not a socket; no daemon can answer there") from None
             raise NoDaemon(f"no daemon answers at {path}; start it with: standby up") from None
         except PermissionError:
             self.close()
@@ -204,3 +210,12 @@ class Connection:
 
     def _wait_until(self, deadline: float) -> None:
         self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+
+
+def _is_something_else(path: str) -> bool:
+    """Tell whether a file, a folder or the like lies at a path."""
+    try:
+        kind = os.stat(path).st_mode & _KIND  # noqa: PTH116 - pathlib costs its import
+    except OSError:
+        return False
+    return kind != _SOCKET

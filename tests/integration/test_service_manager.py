@@ -1,5 +1,6 @@
 """Under a service manager: readiness, signs of life, inherited sockets, signals, the end."""
 
+import fcntl
 import http.client
 import os
 import signal
@@ -276,3 +277,36 @@ def test_a_root_that_gives_up_ends_the_daemon_with_an_error() -> None:
         eventually(lambda: not daemon.alive, "the daemon ended")
         daemon.stop()
         assert "its tree gave up" in daemon.log()
+
+
+@pytest.mark.parametrize(
+    "streams", [">/dev/full 2>&1", ">&- 2>&-", "<&- >&- 2>&-"], ids=["full", "closed", "all-closed"]
+)
+def test_a_log_that_nobody_takes_does_not_disturb_the_daemon(streams: str) -> None:
+    with Daemon(config({"sim-o": simulated("openai")}, logging={"level": "debug"})) as daemon:
+        daemon.stop()
+        daemon.launcher = ("bash", "-c", f'exec "$@" {streams}', "bash")
+        daemon.start()
+        for _ in range(3):
+            daemon.kill_and_wait("provider:sim-o")
+        assert daemon.get("/health")["status"] == "healthy"
+        daemon.stop()  # ends with 0 all the same
+
+
+def test_a_log_reader_that_is_stuck_does_not_hold_the_daemon_up() -> None:
+    with Daemon(config({"sim-o": simulated("openai")}, logging={"level": "debug"})) as daemon:
+        daemon.stop()
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        os.set_blocking(reader, False)
+        daemon.launcher = ("bash", "-c", f'exec "$@" 2>&{writer}', "bash")
+        daemon.pass_fds = (writer,)
+        daemon.start()
+        os.close(writer)
+        for _ in range(100):  # each one's connection has a line in the log
+            assert daemon.get("/health")["status"] == "healthy"
+        assert b"could not be written" not in os.read(reader, 1 << 20)
+        daemon.get("/health")
+        assert b"messages before this one could not be written" in os.read(reader, 1 << 20)
+        daemon.stop()
+        os.close(reader)

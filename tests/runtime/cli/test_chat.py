@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -46,6 +47,21 @@ def test_tokens_are_printed_as_they_arrive(daemon: FakeDaemon) -> None:
         daemon.go_on.set()
         assert asking.stdout.read() == b" you\n"
     assert asking.returncode == exits.OK
+
+
+def test_interrupting_keeps_what_came_and_says_that_it_is_not_all(daemon: FakeDaemon) -> None:
+    first, *rest = stream("Hello", " you")
+    daemon.answers[PATH] = chunked(200, [first, FakeDaemon.PAUSE, *rest], SERVED)
+    command = [sys.executable, "-m", "runtime.cli", "chat", "Hi", "--socket", daemon.socket]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asking:
+        assert asking.stdout is not None
+        assert os.read(asking.stdout.fileno(), 100) == b"Hello"
+        asking.send_signal(signal.SIGINT)
+        said, complained = asking.communicate(timeout=20)
+        daemon.go_on.set()
+    assert asking.returncode == exits.INTERRUPTED
+    assert said == b"\n"
+    assert complained.startswith(b"standby: the answer is incomplete: interrupted\n")
 
 
 def test_asks_the_group_chat_with_the_system_message_first(

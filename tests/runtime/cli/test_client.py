@@ -125,6 +125,17 @@ def test_no_socket_means_no_daemon(tmp_path: Path) -> None:
     assert str(caught.value) == f"no daemon answers at {path}; start it with: standby up"
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_no_socket_is_named_as_such(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "s"
+    if kind == "file":
+        path.touch()
+    else:
+        path.mkdir()
+    with pytest.raises(NoDaemon, match="is not a socket"):
+        Daemon(str(path)).request("GET", "/health")
+
+
 def test_a_socket_nobody_listens_at_means_no_daemon(daemon: FakeDaemon) -> None:
     stale = str(daemon.home / "stale.sock")
     with socket.socket(socket.AF_UNIX) as left:
