@@ -134,15 +134,15 @@ class Rig:
 
     async def ask(
         self,
-        *order: str,
+        *order: str | Candidate,
         stream: bool = False,
         patience: float = 60.0,
         attempts: int = 3,
         asker: Asker | None = None,
     ) -> Asker:
         asker = asker or Asker()
-        names = order or tuple(self.upstreams)
-        candidates = [Candidate(name, None) for name in names]
+        names: tuple[str | Candidate, ...] = order or tuple(self.upstreams)
+        candidates = [Candidate(each) if isinstance(each, str) else each for each in names]
         route = Route(group="g", order=lambda _now: candidates, max_attempts=attempts)
         job = self.job(stream=stream, patience=patience)
         try:
