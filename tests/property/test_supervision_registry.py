@@ -211,4 +211,4 @@ class RegistryMachine(RuleBasedStateMachine):
 
 
 TestRegistry = RegistryMachine.TestCase
-TestRegistry.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestRegistry.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
