@@ -397,6 +397,38 @@ async def test_a_restart_loop_keeps_nobody_from_stopping_the_supervisor(
         assert await states(root) == [("inner", "stopped")]
 
 
+@pytest.mark.parametrize("strategy", [*STRATEGIES, "dynamic"])
+async def test_a_child_that_never_starts_again_takes_its_supervisor_and_siblings_with_it(
+    strategy: Any,
+) -> None:
+    starts: list[str] = []
+
+    def once() -> object:
+        starts.append("b")
+        return None if len(starts) == 1 else OSError("never again")
+
+    specs = [ChildSpec("a", Worker), ChildSpec("b", lambda: Worker(once)), ChildSpec("c", Worker)]
+    options: Any = {"max_restarts": 4, "max_seconds": 3600, "restart": "temporary"}
+    dynamic = strategy == "dynamic"
+    inner = (
+        dynamic_supervisor("s", **options)
+        if dynamic
+        else supervisor("s", specs, strategy=strategy, **options)
+    )
+    async with running(inner) as (system, _):
+        for spec in specs if dynamic else ():
+            await system.supervisor("s").start_child(spec)
+        # Under the strategies for groups it is a sibling's crash that makes it start again.
+        system.ref("a" if strategy.endswith("all") or strategy.startswith("rest") else "b").cast(
+            ValueError("crash")
+        )
+        await settle()
+        assert system.names() == ["root"]
+        assert len(starts) == 5
+        decisions = [each for each in system.reports.history if each.context == "shutdown"]
+        assert [each.name for each in decisions] == ["b"]
+
+
 # ---- temporary children leave nothing behind
 
 
