@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
+import opcode
 import os
 import traceback
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Final
 
 from supervision.process import Child
 from supervision.reasons import Reason, describe_reason, root_causes, unwrap
 
 _SUSPECTS: Final = 1000
+_RESUMABLE: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_YIELD: Final = opcode.opmap["YIELD_VALUE"]
 _HERE: Final = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - compared with strings
 
 
@@ -39,8 +44,28 @@ def crash_reason(
     # The exception is kept as the last exit reason. What its frames hold is not: the dead actor,
     # its last message and its connections.
     for cause in (error, *root_causes(error)):
-        traceback.clear_frames(cause.__traceback__)
+        _clear_frames(cause.__traceback__)
     return error
+
+
+def _clear_frames(trace: TracebackType | None) -> None:
+    """Let go of what the frames hold, except of those that still have work to do.
+
+    An exception object that several tasks raise has the frames of all of them in its traceback,
+    and one of those may be in the middle of its ``finally``. To clear the frame of a suspended
+    coroutine would be to close it, here, in the wrong task (since Python 3.13 it is an error).
+    """
+    while trace is not None:
+        if not _is_suspended(trace.tb_frame):
+            with contextlib.suppress(RuntimeError):  # it runs just now
+                trace.tb_frame.clear()
+        trace = trace.tb_next
+
+
+def _is_suspended(frame: FrameType) -> bool:
+    """Whether a coroutine's frame stands at a yield: what it does last when it is suspended."""
+    code, last = frame.f_code, frame.f_lasti
+    return bool(code.co_flags & _RESUMABLE) and last >= 0 and code.co_code[last] == _YIELD
 
 
 def blame(child: Child, key: object) -> None:

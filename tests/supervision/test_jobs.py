@@ -387,6 +387,29 @@ async def test_stopping_a_job_that_holds_out_is_given_up_and_reported(autojump_c
         await job.wait_ended()
 
 
+async def test_one_exception_object_may_escape_from_many_jobs_at_a_time(
+    autojump_clock: Any,
+) -> None:
+    shared = ValueError("kept and raised again")
+    cleaned: list[float] = []
+
+    async def work(seconds: float) -> None:
+        try:
+            raise shared
+        finally:
+            await trio.sleep(seconds)
+            cleaned.append(seconds)
+
+    async with pool() as (system, jobs):
+        several = [jobs.async_nolink(work, seconds) for seconds in (1, 2, 3)]
+        for job in several:
+            with pytest.raises(ActorDown) as caught:
+                await job.wait()
+            assert caught.value.reason is shared
+        assert cleaned == [1, 2, 3]
+        assert system.reports.counts["crash"] == 3
+
+
 # ---- signals
 
 
