@@ -640,3 +640,25 @@ async def test_a_reference_goes_on_to_whoever_is_there() -> None:
         await settle()
         assert system.whereis("a") is a
         assert await a.call(note("again")) == "again"
+
+
+# ---- handlers that are not there
+
+
+async def test_a_cast_without_a_handler_crashes_the_actor() -> None:
+    async with serving(Actor) as system:
+        a = system.ref("a")
+        a.cast("anything")
+        reason = await a.wait_down()
+        assert isinstance(reason, LookupError)
+        assert str(reason) == "Actor takes no cast str"
+
+
+@pytest.mark.parametrize("reason", ["normal", "other"])
+async def test_an_actor_without_terminate_stops_with_the_reason_asked_for(reason: str) -> None:
+    seen: list[Reason] = []
+    async with serving(Actor) as system:
+        a = system.ref("a")
+        a.watch(seen.append)
+        await a.stop(reason)
+        assert seen == [reason]
