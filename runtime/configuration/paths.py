@@ -18,6 +18,7 @@ from runtime.configuration.locations import (
     prepare_socket_directory,
     socket_path,
 )
+from runtime.configuration.problems import ConfigurationError, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ def find_socket(
         return socket_path(None, None, environ)
     try:
         text = read_bounded(file, MAX_FILE).decode("utf-8-sig")
+    except FileNotFoundError:
+        if config_flag:  # a slip of the pen: the daemon that is meant has another socket
+            raise ConfigurationError([Problem(file, 0, 0, "there is no such file")]) from None
+        return socket_path(None, None, environ)
     except (OSError, ValueError):
         # No daemon can have started from this file either; one started without it may answer.
         return socket_path(None, None, environ)

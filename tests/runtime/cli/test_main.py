@@ -79,6 +79,11 @@ def test_a_socket_path_that_is_too_long_is_refused(capsys: Capture) -> None:
     assert "--socket: " in capsys.readouterr().err
 
 
+def test_a_configuration_that_is_named_and_missing_is_no_other_daemons(capsys: Capture) -> None:
+    assert main(["status", "--config", "/nowhere/standby.yaml"]) == exits.USAGE
+    assert "/nowhere/standby.yaml: there is no such file" in capsys.readouterr().err
+
+
 def test_interrupting_ends_with_130(monkeypatch: pytest.MonkeyPatch, daemon: FakeDaemon) -> None:
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt

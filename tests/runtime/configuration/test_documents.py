@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from runtime.assembly import breaker_settings
 from runtime.configuration import (
+    CircuitBreakerConfig,
     Config,
     ProviderRetryConfig,
     RetryConfig,
@@ -35,6 +37,7 @@ from runtime.configuration.shape import (
     fields,
 )
 from runtime.configuration.writer import written
+from runtime.routing.breaker import BreakerSettings
 
 ROOT = default_config_path().parent
 OPTION = re.compile(r"^( *)#(?=[a-z])", re.MULTILINE)
@@ -190,3 +193,16 @@ def test_a_providers_retries_are_those_of_all_but_for_the_budget() -> None:
         "budget_floor",
     }
     assert "retry" in fields(SimulatedProvider)
+
+
+def test_every_option_of_a_breaker_reaches_it() -> None:
+    """By the same name and with the same default."""
+    assert CircuitBreakerConfig.__struct_fields__ == BreakerSettings.__struct_fields__
+    assert breaker_settings(CircuitBreakerConfig()) == BreakerSettings()
+    changed = CircuitBreakerConfig(probe_timeout=1.0, account_recheck=2.0, max_account_recheck=3.0)
+    arrived = breaker_settings(changed)
+    assert (arrived.probe_timeout, arrived.account_recheck, arrived.max_account_recheck) == (
+        1.0,
+        2.0,
+        3.0,
+    )
