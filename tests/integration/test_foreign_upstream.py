@@ -102,6 +102,23 @@ async def test_both_async_sdks_on_trio(daemon: Daemon) -> None:
         assert (await stream.get_final_message()).stop_reason == "end_turn"
 
 
+def test_openai_sdk_gets_embeddings(daemon: Daemon) -> None:
+    with clients.openai_client(daemon.socket) as client:
+        answer = client.embeddings.create(model="openai", input=["one text", "two texts here"])
+    assert [each.index for each in answer.data] == [0, 1]
+    assert len(answer.data[0].embedding) == len(answer.data[1].embedding) > 0
+    assert answer.model == "m-1"
+    assert answer.usage.prompt_tokens > 0
+
+
+def test_an_upstream_that_counts_no_tokens_is_a_404_and_the_next_one_does(daemon: Daemon) -> None:
+    with clients.anthropic_client(daemon.socket) as client:
+        with pytest.raises(anthropic.NotFoundError):
+            client.messages.count_tokens(model="anthropic", messages=ANTHROPIC_ASK)
+        counted = client.messages.count_tokens(model="anthropic-or-spare", messages=ANTHROPIC_ASK)
+    assert counted.input_tokens > 0
+
+
 def test_unknown_fields_reach_the_upstream_untouched(
     daemon: Daemon, foreign: ForeignUpstream
 ) -> None:
