@@ -188,7 +188,7 @@ class ProviderActor(Actor):
             caller.on_withdrawn(partial(self._abandon, connection))
             connection.begin(message.request, partial(caller.reply, connection), message.deadline)
 
-    def _abandon(self, connection: ClientConnection) -> None:
+    def _abandon(self, connection: UpstreamConnection) -> None:
         """An asker left before its answer began: the upstream need not go on."""
         connection.close()
         self._busy.discard(connection)

@@ -28,6 +28,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
         stall_timeout: Seconds of silence in the middle of a stream.
         answer_timeout: Seconds until a plain answer is complete.
         max_answer: Bytes of a plain answer.
+        proxy: Address of the proxy to go through; it may hold a password. Never shown.
+        http2: Whether to offer HTTP/2.
         prices: What models cost here, by name or pattern.
     """
 
@@ -48,6 +50,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     stall_timeout: float = 60.0
     answer_timeout: float = 600.0
     max_answer: int = 64 * 1024 * 1024
+    proxy: str | None = None
+    http2: bool = False
     prices: tuple[tuple[str, Prices], ...] = ()
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ Nothing runs yet: what is made here are the objects that outlive restarts (socke
 knowledge of an API) and the child specifications that use them.
 """
 
+import logging
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from providers.interface import ProviderInterface, ProviderSettings
 from providers.openai import OpenAIProvider
 from providers.patterns import is_pattern
 from providers.prices import Prices
+from providers.proxies import Proxy
 from providers.simulator import FaultRule, Simulator, SimulatorSettings
 from runtime import configuration
 from runtime.configuration import CircuitBreakerConfig, Config, ProviderConfig, ProviderRetryConfig
@@ -32,6 +34,8 @@ __all__ = [
     "provider_name",
     "retry_policy",
 ]
+
+_log = logging.getLogger("standby")
 
 _INTERFACES: dict[str, Callable[[ProviderSettings], ProviderInterface]] = {
     "openai": OpenAIProvider,
@@ -94,20 +98,30 @@ def assemble_provider(
         interface = _INTERFACES[config.dialect](_settings(name, config, everything, base_url))
     except ValueError as error:
         raise ValueError(f"provider {name}: {error}") from None
+    meta = {
+        "kind": config.kind,
+        "wire": config.dialect,
+        "base_url": interface.settings.base_url,
+    }
+    if interface.settings.proxy is not None:
+        meta["proxy"] = str(Proxy.from_url(interface.settings.proxy))
+        _log.info("provider %s is asked through the proxy %s", name, meta["proxy"])
     return ProviderParts(
         member=Member(interface=interface, dialect=config.dialect),
-        provider=ChildSpec(
-            provider_name(name),
-            partial(ProviderActor, interface, poller),
-            meta={
-                "kind": config.kind,
-                "wire": config.dialect,
-                "base_url": interface.settings.base_url,
-            },
-        ),
+        provider=ChildSpec(provider_name(name), _actor(interface, poller), meta=meta),
         simulator=simulator,
         listener=listener,
     )
+
+
+def _actor(interface: ProviderInterface, poller: Poller) -> Callable[[], ProviderActor]:
+    """Return what makes a provider's actor."""
+    if interface.settings.proxy is None and not interface.settings.http2:
+        return partial(ProviderActor, interface, poller)
+    # Memory and start-up time of its libraries are for those who need them.
+    from providers.pooled.actor import PooledProviderActor  # noqa: PLC0415 - see above
+
+    return partial(PooledProviderActor, interface, poller)
 
 
 def breaker_settings(config: CircuitBreakerConfig) -> BreakerSettings:
@@ -160,8 +174,12 @@ def _settings(
     key: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     organization, project, version = None, None, None
+    proxy, http2 = None, False
     if isinstance(config, configuration.UpstreamProvider):
         base_url = config.base_url
+        http2 = config.http2
+        if config.proxy is not None and config.proxy.reveal() not in {"auto", "none", ""}:
+            proxy = config.proxy.reveal()
         key = config.api_key.reveal() if config.api_key else None
         headers = tuple((header, value.reveal()) for header, value in config.headers.items())
     if isinstance(config, configuration.OpenAIProvider):
@@ -186,6 +204,8 @@ def _settings(
         organization=organization,
         project=project,
         version=version,
+        proxy=proxy,
+        http2=http2,
         prices=tuple(
             (model, msgspec.convert(price, Prices, from_attributes=True))
             for model, price in config.prices.items()

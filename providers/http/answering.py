@@ -57,6 +57,7 @@ class Answering(Waiting):
 
     closed: bool
     _failure: Exception | None
+    _on_answer: Callable[[], object] | None
     _paused: bool
     _reader: Received
     _relay: Relay | None
@@ -177,6 +178,21 @@ class Answering(Waiting):
     def close(self, reason: Exception | None = None) -> None:
         """Close at once; a task waiting for the answer gets `ConnectionLost(reason)`."""
         raise NotImplementedError
+
+    def on_deadline(self) -> None:
+        """The deadline of what is waited for has passed."""
+        if self._on_answer is None:
+            super().on_deadline()
+        else:
+            self._wake()
+
+    def _wake(self) -> None:
+        on_answer = self._on_answer
+        if on_answer is None:
+            super()._wake()
+        else:
+            self._on_answer = None
+            on_answer()
 
     def _resume(self) -> None:
         """Read on after a pause: what was held has been taken."""

@@ -131,21 +131,6 @@ class ClientConnection(Answering, Stream):
 
     # Called by the poller
 
-    def _wake(self) -> None:
-        on_answer = self._on_answer
-        if on_answer is None:
-            super()._wake()
-        else:
-            self._on_answer = None
-            on_answer()
-
-    def on_deadline(self) -> None:
-        """The deadline of what is waited for has passed."""
-        if self._on_answer is None:
-            super().on_deadline()
-        else:
-            self._wake()
-
     def on_events(self, events: int) -> None:
         """The socket is ready."""
         if events == select.EPOLLIN:

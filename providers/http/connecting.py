@@ -17,7 +17,7 @@ from providers.http.errors import ConnectError, DeadlineExceeded
 from providers.http.poller import Poller
 from providers.http.tls import TLSClientConnection, default_ssl_context
 
-__all__ = ["Target", "connect"]
+__all__ = ["Target", "connect", "plain"]
 
 _BACKLOG_PAUSE = 0.01
 """Seconds before trying again when a Unix socket's queue of connections is full."""
@@ -153,7 +153,7 @@ async def _open_tcp(target: Target) -> socket.socket:
     try:
         stream = await trio.open_tcp_stream(target.host, target.port)
     except OSError as error:
-        raise ConnectError(f"cannot connect to {target}: {_plain(error)}", error) from error
+        raise ConnectError(f"cannot connect to {target}: {plain(error)}", error) from error
     return socket.socket(fileno=stream.socket.detach())
 
 
@@ -170,14 +170,14 @@ async def _open_unix(path: str) -> socket.socket:
             await trio.sleep(_BACKLOG_PAUSE)
     except OSError as error:
         sock.close()
-        raise ConnectError(f"cannot connect to {path}: {_plain(error)}", error) from error
+        raise ConnectError(f"cannot connect to {path}: {plain(error)}", error) from error
     except BaseException:
         sock.close()
         raise
 
 
-def _plain(error: OSError) -> str:
-    """The first cause of a connect error, in the words of the system."""
+def plain(error: OSError) -> str:
+    """Return the first cause of a connect error, in the words of the system."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, BaseExceptionGroup):

@@ -15,6 +15,7 @@ from runtime.configuration.keys import find_keys
 from runtime.configuration.locations import config_path
 from runtime.configuration.overrides import override
 from runtime.configuration.problems import ConfigurationError, Problem
+from runtime.configuration.proxies import find_proxies
 from runtime.configuration.reader import Reader
 from runtime.configuration.settings import Config
 
@@ -122,6 +123,7 @@ def _examine_content(content: bytes, file: Path, environ: Mapping[str, str]) -> 
         config = override(config, places, environ, problems)
         config = inherit(config, places)
         config = find_keys(config, places, environ, problems)
+        config = find_proxies(config, places, environ, problems)
         config = check_references(config, places, problems, warnings)
     for found in (problems, warnings):
         found.sort(key=lambda problem: (problem.line, problem.column))

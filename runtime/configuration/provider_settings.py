@@ -184,6 +184,17 @@ class UpstreamProvider(ProviderConfig, frozen=True, kw_only=True):
         dict[str, Secret],
         Meta(description="Further headers to send with every request; never shown."),
     ] = field(default_factory=dict)
+    proxy: Annotated[
+        Secret | None,
+        Meta(
+            description="The HTTP proxy to go through, `http://user:password@host:port`; `none` "
+            "for none. Left out, or `auto`, it is the one that `HTTPS_PROXY`, `HTTP_PROXY`, "
+            "`ALL_PROXY` and `NO_PROXY` name. Never shown but for its host."
+        ),
+    ] = None
+    http2: Annotated[
+        bool, Meta(description="Whether to speak HTTP/2 with an `https://` upstream that can.")
+    ] = False
 
     @property
     def needs_key(self) -> bool:
