@@ -21,6 +21,9 @@ _PROMPTS = 50
 _MOST_AT_ONCE = 2000
 """Requests in flight beyond which the daemon does not keep up with the load."""
 
+_LOOK = 0.5
+"""Seconds between two looks at who is there to be killed."""
+
 _CONNECTION = "connection:"
 _ROOT = "standby"
 _CUTS_CLIENTS = frozenset({"connections", "doors"})
@@ -182,10 +185,20 @@ class Soak:
 
     async def _kill(self, client: httpx2.AsyncClient, findings: Findings, every: float) -> None:
         """Kill one part after another, drawn from all there are."""
+        victims: Sequence[str] = ()
+        looked = -_LOOK
+        due = trio.current_time()
         while not self._over:
-            await trio.sleep(every)
-            tree = (await client.get("/supervision/tree")).json()["tree"]
-            name = self._dice.choice(_victims(tree))
+            due += every
+            await trio.sleep_until(due)
+            if trio.current_time() >= looked + _LOOK:
+                looked = trio.current_time()
+                try:
+                    tree = (await client.get("/supervision/tree")).json()["tree"]
+                except httpx2.HTTPError:
+                    continue  # the connection that was killed before was this one
+                victims = _victims(tree)
+            name = self._dice.choice(victims)
             try:
                 killed = (await client.post(f"/supervision/{name}/kill")).status_code == 200
             except httpx2.HTTPError:
