@@ -78,8 +78,10 @@ class ChatSink:
         self._queue.extend(self._decoder.whole(body))
 
     def abort(self, error: Error) -> None:
-        """End the answer by an error, unless it has ended already."""
-        self._queue.extend(self._decoder.abort(error))
+        """End the answer by an error, unless its end has been handed on or is about to be."""
+        self._decoder.abort(error)
+        if self.outcome is None and not any(isinstance(e, Done | Error) for e in self._queue):
+            self._queue.append(error)
 
     async def deliver(self) -> None:
         """Hand on what waits, in order.

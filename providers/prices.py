@@ -190,9 +190,9 @@ def estimate_usage(request: AnyRequest) -> Usage:
     """Return the tokens that a request may use, roughly.
 
     The prompt has one token for every ``CHARACTERS_PER_TOKEN`` characters of text in messages,
-    system and tools; pictures, sound and files are not counted. The answer is taken to be as long
-    as the request allows, or ``DEFAULT_MAX_TOKENS`` where it sets no bound. Of several choices
-    (``n``) each has that length.
+    system and tools, roles and types included; pictures, sound and files are not counted. The
+    answer is taken to be as long as the request allows, or ``DEFAULT_MAX_TOKENS`` where it sets no
+    bound. Of several choices (``n``) each has that length.
 
     Args:
         request: The request; it need not name a model.

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from runtime.assembly import provider_name
 from runtime.routing.upstream import Upstream
@@ -11,10 +13,15 @@ from runtime.services import Services
 from runtime.telemetry import Metrics, ProviderMetrics, TokenCounts
 from supervision import NoProcess, TreeNode
 
-__all__ = ["HealthReport", "Status"]
+__all__ = ["HealthReport", "Status", "as_json"]
 
 Status = Literal["healthy", "degraded", "unhealthy"]
 """``healthy`` while every configured provider is, ``degraded`` while one can answer."""
+
+
+def as_json(report: object) -> Any:
+    """Return a report as whoever asks for it over HTTP reads it: lists, mappings, plain values."""
+    return msgspec.json.decode(msgspec.json.encode(report))
 
 
 class HealthReport:

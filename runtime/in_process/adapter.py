@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
 import trio
 
 from providers.chat import ChatSink, OnEvent, stream_chat
@@ -13,7 +12,7 @@ from providers.chat_request import AnyRequest, ChatBody, chat_bodies
 from providers.interface import ForwardRequest, ProviderInterface
 from providers.wire import WireError
 from providers.wire.chat_events import Done, Error
-from runtime.health import HealthReport
+from runtime.health import HealthReport, as_json
 from runtime.identifiers import RequestIds
 from runtime.in_process.answer import ChatAnswer
 from runtime.in_process.requests import default_model, named_model
@@ -123,7 +122,7 @@ class ProviderAdapter:
         Raises:
             LookupError: There is no such provider.
         """
-        found: dict[str, Any] = msgspec.to_builtins(self._report.providers(trio.current_time()))
+        found: dict[str, Any] = as_json(self._report.providers(trio.current_time()))
         if provider is None:
             return found
         self._check_known(provider)

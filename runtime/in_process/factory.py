@@ -19,7 +19,7 @@ from runtime.configuration import ProviderConfig, UpstreamProvider, load_documen
 from runtime.configuration.settings import Config
 from runtime.configuration.shape import fields
 from runtime.configuration.writer import written
-from runtime.health import HealthReport
+from runtime.health import HealthReport, as_json
 from runtime.in_process.adapter import ProviderAdapter, RequestError
 from runtime.in_process.additions import Additions
 from runtime.in_process.requests import default_model, named_model, own_model
@@ -200,7 +200,7 @@ class ProviderFactory:
 
     def health_check(self) -> dict[str, Any]:
         """Return how all is, as ``GET /health`` does; asks nobody."""
-        found: dict[str, Any] = msgspec.to_builtins(self._report.summary(trio.current_time()))
+        found: dict[str, Any] = as_json(self._report.summary(trio.current_time()))
         return found
 
     def get_metrics(self) -> Metrics:

@@ -14,7 +14,10 @@ from providers.wire.chat import chat_decoder
 from providers.wire.chat_events import ChatEvent, DeltaText, DeltaToolCall, Done, Error
 from tests.support.answers import closing, opening, tokens
 
-FORMS = {"openai": OpenAIForm(), "anthropic": AnthropicForm()}
+FORMS: dict[str, OpenAIForm | AnthropicForm] = {
+    "openai": OpenAIForm(),
+    "anthropic": AnthropicForm(),
+}
 dialects = st.sampled_from(sorted(FORMS))
 words = st.lists(st.text(min_size=1, max_size=8), max_size=8)
 cuts = st.lists(st.integers(0, 10_000), max_size=12)

@@ -1,0 +1,1 @@
+"""Tests of Standby inside a program."""
