@@ -242,7 +242,28 @@ class _Checks:
         providers = [self._config.providers.get(member.provider) for member in members]
         if not any(found is None or found.enabled for found in providers):
             self._doubtful(f"no member of group {name} is enabled", "groups", name)
+        self._strategy(name, group)
         return msgspec.structs.replace(group, members=tuple(members))
+
+    def _strategy(self, name: str, group: GroupConfig) -> None:
+        """Warn of what a strategy or a condition needs to know of the members and is not told."""
+        members = group.members
+        if group.strategy == "cost_optimized" and all(each.cost_tier is None for each in members):
+            self._doubtful(
+                f"no member of group {name} has a cost_tier: all cost the same to cost_optimized",
+                "groups",
+                name,
+            )
+        said = {word for each in members for word in each.fallback_on or ()}
+        if "context_too_long" in said.union(group.fallback_on) and all(
+            each.context_window is None for each in members
+        ):
+            self._doubtful(
+                f"no member of group {name} has a context_window: after context_too_long nobody "
+                "is known to take more",
+                "groups",
+                name,
+            )
 
     def _member(self, member: GroupMember, where: tuple[str | int, ...]) -> GroupMember:
         if member.provider not in self._providers:

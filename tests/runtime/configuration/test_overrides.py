@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from runtime.configuration import ConfigurationError, UpstreamProvider, load
+from runtime.routing.plan import STRATEGIES
 from tests.runtime.configuration.marked import examined
 
 TEXT = """\
@@ -71,6 +72,13 @@ def test_an_address_only_fills_in_what_the_file_leaves_open(tmp_path: Path) -> N
 def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     environ = {"RETRY_MAX_ATTEMPTS": "", "OPENAI_BASE_URL": "", "FAILOVER_STRATEGY": " "}
     assert examined(tmp_path, TEXT, environ).config == examined(tmp_path, TEXT).config
+
+
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
+def test_every_strategy_can_be_said_by_the_environment(tmp_path: Path, strategy: str) -> None:
+    config = examined(tmp_path, TEXT, {"FAILOVER_STRATEGY": strategy}).config
+    assert config is not None
+    assert {group.strategy for group in config.groups.values()} == {strategy}
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,29 @@ def test_what_is_doubtful_is_a_warning_and_no_problem(tmp_path: Path) -> None:
     ]
 
 
+def test_a_group_that_is_not_told_what_it_goes_by_is_doubtful(tmp_path: Path) -> None:
+    found = examined(
+        tmp_path,
+        """\
+        providers: {a: {kind: simulated, models: [m]}}
+        groups:
+          g: {strategy: cost_optimized, members: [{provider: a}]}
+          h: {fallback_on: [context_too_long], members: [{provider: a}]}
+          i: {members: [{provider: a, fallback_on: [context_too_long]}]}
+          j: {members: [{provider: a, fallback_on: [context_too_long], context_window: 8}]}
+          k: {strategy: cost_optimized, members: [{provider: a, cost_tier: 0}]}
+        """,
+    )
+    assert found.config is not None
+    assert [str(warning).partition("config.yaml:")[2] for warning in found.warnings] == [
+        "3:6: no member of group g has a cost_tier: all cost the same to cost_optimized",
+        "4:6: no member of group h has a context_window: after context_too_long nobody is known "
+        "to take more",
+        "5:6: no member of group i has a context_window: after context_too_long nobody is known "
+        "to take more",
+    ]
+
+
 def test_a_configuration_without_providers_is_doubtful(tmp_path: Path) -> None:
     (warning,) = examined(tmp_path, "socket: auto").warnings
     assert "no provider is enabled" in warning.message

@@ -213,3 +213,45 @@ def test_a_refusal_says_when_to_come_back() -> None:
     assert view.refusal("a", view.circuit.until).retry_after == 1.0
     view.circuit.fire("force_open", 100.0)
     assert view.refusal("a", 100.0).retry_after is None
+
+
+def test_an_open_circuit_can_be_probed_ahead_of_its_time_and_failing_costs_it_nothing() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=60.0, half_open_limit=1)
+    fail(subject, 1)
+    until, openings = subject.until, subject.openings
+    for now in (5.0, 10.0):
+        assert not subject.ready(now)
+        assert subject.hasten(now)
+        assert state(subject) == "half_open"
+        permit = subject.acquire(now)
+        assert permit is not None
+        assert not subject.hasten(now), "its only permit is out"
+        permit.release()
+        fail(subject, 1, now)
+        assert (state(subject), subject.until, subject.openings) == ("open", until, openings)
+    assert subject.hasten(20.0)
+    subject.record(failed=False, started=20.0, now=20.0)
+    assert state(subject) == "closed"
+
+
+def test_a_probe_ahead_of_its_time_that_fails_late_counts_as_one_in_time() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10.0)
+    fail(subject, 1)
+    assert subject.hasten(1.0)
+    subject.record(failed=True, started=1.0, now=50.0)
+    assert (state(subject), subject.openings) == ("open", 2)
+    assert subject.until > 50.0
+
+
+def test_nothing_hastens_what_a_person_holds_open() -> None:
+    view = BreakerView("a", BreakerSettings(failure_threshold=1), now=0.0)
+    assert view.hasten(0.0), "a closed one takes requests anyway"
+    view.account.record(failed=True, started=0.0, now=0.0)
+    view.circuit.fire("force_open", 0.0)
+    assert not view.hasten(1.0)
+    assert view.account.state == "open", "and the rest of it is left as it was"
+    view.circuit.fire("reset", 1.0)
+    assert view.reason(1.0) == "set_aside"
+    assert view.hasten(1.0)
+    assert view.acquire(1.0) is not None
+    assert view.reason(1.0) == "set_aside", "its probe is out"
