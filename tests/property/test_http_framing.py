@@ -149,3 +149,17 @@ def test_what_is_no_body_is_read_only_as_far_as_is_bounded(before: bytes, sizes:
             assert reader.failure.status == 431
             assert not reader.begun
             return
+
+
+@given(st.lists(st.integers(min_value=1, max_value=900), min_size=1, max_size=20))
+def test_a_body_that_grows_now_and_then_may_have_any_number_of_extensions(
+    sizes: list[int],
+) -> None:
+    reader = RequestReader(Limits(max_header_bytes=1000))
+    reader.feed(memoryview(head(b"POST / HTTP/1.1", [(b"Transfer-Encoding", b"chunked")])))
+    for size in sizes:
+        reader.feed(memoryview(b"1;" + b"a" * size + b"\r\n"))
+        reader.feed(memoryview(b"x\r\n"))
+    reader.feed(memoryview(b"0\r\n\r\n"))
+    assert reader.failure is None
+    assert [request.body for request in reader.ready] == [b"x" * len(sizes)]
