@@ -402,4 +402,4 @@ class SupervisorMachine(RuleBasedStateMachine):
 
 
 TestSupervisorMachine = SupervisorMachine.TestCase
-TestSupervisorMachine.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestSupervisorMachine.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
