@@ -244,7 +244,9 @@ class TestHealthAndCounts:
             assert msgspec.to_builtins(counted) == metrics["providers"]["a"]
             assert metrics["total_requests"] == metrics["providers"]["a"]["succeeded"] == 1
 
-    async def test_a_breaker_that_opens_shows(self, tmp_path: Path) -> None:
+    async def test_a_breaker_that_opens_shows(
+        self, tmp_path: Path, autojump_clock: MockClock
+    ) -> None:
         async with rig(tmp_path, {"a": [scripted.says(scripted.failing(500))]}) as made:
             for _ in range(5):
                 with pytest.raises(ChatError):
