@@ -1,7 +1,7 @@
 """What tokens cost: prices from the configuration or from a table, and what is simply not known.
 
 The table is that of the ``genai-prices`` package, bundled with it; nothing is fetched. Importing it
-takes a third of a second and some 30 MiB, so this module, the only one that knows it, does so in
+takes a third of a second and some 16 MiB, so this module, the only one that knows it, does so in
 ``PriceTable.load`` alone, which is to be called in a thread and only when somebody asks for a
 price. Published prices are not always right, and no invoice is computed here.
 """

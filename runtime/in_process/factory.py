@@ -210,7 +210,7 @@ class ProviderFactory:
     async def price_table(self) -> PriceTable:
         """Return the price table, loaded in a thread when it is first asked for.
 
-        It takes a third of a second and some 30 MiB, once.
+        It takes a third of a second and some 16 MiB, once.
         """
         async with self._loading:
             if self._table is None:
