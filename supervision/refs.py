@@ -155,7 +155,8 @@ class Ref:
             MailboxFull: the mailbox is at its bound.
             ValueError: ``timeout`` is negative or no number.
         """
-        check_timeout(timeout)
+        if not timeout >= 0:
+            check_timeout(timeout)
         recipient = self._recipient
         if recipient is None:
             raise self.down()

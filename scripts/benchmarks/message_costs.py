@@ -1,5 +1,6 @@
 """What messages, tasks and children cost: one round of measurements in this process."""
 
+import functools
 import gc
 import math
 import time
@@ -11,12 +12,23 @@ import trio
 from supervision import Actor, ChildSpec, PendingCall, Reports, System, open_system, supervisor
 from supervision import dynamic_supervisor as dynamic
 
+TURNS = 10
+"""Parts into which the measuring of messages is cut: each thing is measured once in each turn, and
+the least counts. A shared machine is half as slow again for seconds at a time, whatever it runs;
+so what is compared must be measured side by side, and a turn in such a spell must not count."""
+
 BATCH = 64
 CALLERS = 64
 FEW, MANY = 1_000, 10_000
 
 COLLECTORS = {"as in the daemon": (50_000, 20, 100), "off": (0, 0, 0)}
 """Thresholds of the garbage collector under which many children are measured once more."""
+
+SLOW = "percent of the time in which the machine was slow"
+"""What `in_turns` says of the machine, among the costs."""
+
+Things = dict[str, Callable[[], Awaitable[object]]]
+"""What does one turn's share of each thing to be measured, by its name."""
 
 Costs = dict[str, float]
 """Microseconds each, by the name of what was measured."""
@@ -66,17 +78,51 @@ async def nothing() -> None:
     """Be a task that ends at once."""
 
 
+class Slot:
+    """What a bare question is answered through: the least that trio needs for it."""
+
+    __slots__ = ("answer", "task")
+
+    def __init__(self) -> None:
+        self.task = trio.lowlevel.current_task()
+        self.answer: object = None
+
+    def abort(self, _: object) -> trio.lowlevel.Abort:
+        """Let a cancellation through."""
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+def fixed() -> None:
+    """Do a fixed piece of plain Python, to see how steady the machine is."""
+    seen: dict[int, int] = {}
+    for number in range(4_000):
+        seen[number & 63] = seen.get(number & 31, 0) + 1
+
+
+async def in_turns(things: Things, count: int) -> Costs:
+    """Measure things side by side: each once in each turn, the least of its turns."""
+    found: dict[str, list[float]] = {name: [] for name in things}
+    steady: list[float] = []
+    for _ in range(TURNS):
+        for name, work in things.items():
+            start = time.process_time()
+            fixed()
+            steady.append(time.process_time() - start)
+            found[name].append(await timed(count // TURNS, work))
+    slow = sum(1 for each in steady if each > 1.25 * min(steady)) / len(steady)
+    return {name: min(each) for name, each in found.items()} | {SLOW: 100 * slow}
+
+
 async def timed(count: int, work: Callable[[], Awaitable[object]]) -> float:
-    """Return the microseconds that each of `count` things takes."""
+    """Return the microseconds of CPU that each of `count` things takes."""
     gc.collect()
-    start = time.perf_counter()
+    start = time.process_time()
     await work()
-    return (time.perf_counter() - start) / count * 1e6
+    return (time.process_time() - start) / count * 1e6
 
 
 async def one_round(amount: Amount) -> Costs:
     """Measure everything once."""
-    costs = await bare(amount.messages)
     root = supervisor(
         "root",
         [
@@ -85,7 +131,9 @@ async def one_round(amount: Amount) -> Costs:
         ],
     )
     async with open_system(root, reports=Reports(log=False)) as system:
-        costs |= await messages(system, amount.messages)
+        share = amount.messages // TURNS
+        things = bare(share) | messages(system, share)
+        costs = await in_turns(things, amount.messages)
         costs |= await children(system, FEW)
         costs |= await children(system, MANY)
         usual = gc.get_threshold()
@@ -100,14 +148,14 @@ async def one_round(amount: Amount) -> Costs:
     return costs
 
 
-async def bare(count: int) -> Costs:
-    """Measure what trio itself takes: a hop through a buffered channel, a task."""
-    costs = {}
+def bare(count: int) -> Things:
+    """What trio itself takes: a hop through a buffered channel, a question and answer, a task."""
+    things: Things = {}
     for batch in (1, BATCH):
         for drained in (False, True):
             how = "drained by hand, " if drained else ""
             name = f"bare channel hop, {how}{_batches(batch)}"
-            costs[name] = await _hops(count, batch, drained=drained)
+            things[name] = functools.partial(_hops, count, batch, drained=drained)
 
     async def tasks() -> None:
         async with trio.open_nursery() as nursery:
@@ -116,11 +164,29 @@ async def bare(count: int) -> Costs:
                     nursery.start_soon(nothing)
                 await trio.lowlevel.checkpoint()
 
-    costs["bare start_soon"] = await timed(count, tasks)
-    return costs
+    things["bare question and answer"] = functools.partial(_questions, count)
+    things["bare start_soon"] = tasks
+    return things
 
 
-async def _hops(count: int, batch: int, *, drained: bool) -> float:
+async def _questions(count: int) -> None:
+    send, receive = trio.open_memory_channel[Slot](math.inf)
+
+    async def answer() -> None:
+        async for slot in receive:
+            slot.answer = slot
+            trio.lowlevel.reschedule(slot.task)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        for _ in range(count):
+            slot = Slot()
+            send.send_nowait(slot)
+            await trio.lowlevel.wait_task_rescheduled(slot.abort)
+        send.close()
+
+
+async def _hops(count: int, batch: int, *, drained: bool) -> None:
     send, receive = trio.open_memory_channel[int](math.inf)
 
     async def consume() -> None:
@@ -138,24 +204,21 @@ async def _hops(count: int, batch: int, *, drained: bool) -> float:
             except trio.EndOfChannel:
                 return
 
-    async def work() -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(drain if drained else consume)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drain if drained else consume)
+        await trio.lowlevel.checkpoint()
+        for _ in range(count // batch):
+            for number in range(batch):
+                send.send_nowait(number)
             await trio.lowlevel.checkpoint()
-            for _ in range(count // batch):
-                for number in range(batch):
-                    send.send_nowait(number)
-                await trio.lowlevel.checkpoint()
-            send.close()
-
-    return await timed(count, work)
+        send.close()
 
 
-async def messages(system: System, count: int) -> Costs:
-    """Measure casts, calls and tasks of a supervisor."""
+def messages(system: System, count: int) -> Things:
+    """What casts, calls and tasks of a supervisor take."""
     echo = system.ref("echo")
     many = system.supervisor("many")
-    costs = {}
+    things: Things = {}
     for batch in (1, BATCH):
 
         async def casts(batch: int = batch) -> None:
@@ -165,7 +228,7 @@ async def messages(system: System, count: int) -> Costs:
                 await trio.lowlevel.checkpoint()
             await echo.call("done", timeout=math.inf)
 
-        costs[f"cast, {_batches(batch)}"] = await timed(count, casts)
+        things[f"cast, {_batches(batch)}"] = casts
 
     async def calls(timeout: float) -> None:
         for number in range(count):
@@ -197,13 +260,13 @@ async def messages(system: System, count: int) -> Costs:
         while (await many.count_children()).active:
             await trio.lowlevel.checkpoint()
 
-    costs["call, without a timeout"] = await timed(count, lambda: calls(math.inf))
-    costs["call, timeout 5 s"] = await timed(count, lambda: calls(5.0))
-    costs["send_request and wait"] = await timed(count, lambda: requests(count))
-    costs["call, 64 callers"] = await timed(count, crowd_calls)
-    costs["send_request and wait, 64 callers"] = await timed(count, crowd)
-    costs["spawn: start_task"] = await timed(count, tasks)
-    return costs
+    things["call, without a timeout"] = lambda: calls(math.inf)
+    things["call, timeout 5 s"] = lambda: calls(5.0)
+    things["send_request and wait"] = lambda: requests(count)
+    things["call, 64 callers"] = crowd_calls
+    things["send_request and wait, 64 callers"] = crowd
+    things["spawn: start_task"] = tasks
+    return things
 
 
 async def children(system: System, count: int) -> Costs:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from benchmarks.message_costs import FEW, MANY, Amount, Costs, one_round
+from benchmarks.message_costs import FEW, MANY, SLOW, TURNS, Amount, Costs, one_round
 from benchmarks.processes import choose_cores
 from benchmarks.report import describe_machine, number, table
 
@@ -73,6 +73,9 @@ def aims(costs: Costs) -> list[Aim]:
         Aim(f"{name} (µs)", costs[name], 15)
         for name in ("call, without a timeout", "call, timeout 5 s", "call, 64 callers")
     ]
+    name = "call, without a timeout"
+    bare = costs["bare question and answer"]
+    found.append(Aim(f"{name}, against a bare question and answer (µs)", costs[name], 1.5, bare))
     name = f"snapshot of {FEW:,} actors"
     found.append(Aim(f"{name} (ms)", costs[name] * FEW / 1000, 10))
     for few in (f"start {FEW:,} actors", f"stop {FEW:,} actors at once",
@@ -124,7 +127,7 @@ def as_text(costs: Costs, setting: str) -> str:
     )
     listed = table(
         ("what", "µs each", "a second"),
-        [(name, number(cost), number(1e6 / cost)) for name, cost in costs.items()],
+        [(name, number(cost), number(1e6 / cost)) for name, cost in costs.items() if name != SLOW],
     )
     return f"{setting}\n\n{judged}\n\n{listed}"
 
@@ -140,9 +143,11 @@ def main(arguments: Sequence[str]) -> int:
     machine = describe_machine()
     times = "1 round" if rounds == 1 else f"{rounds} rounds"
     setting = (
-        f"{machine}, trio {trio.__version__}. All in one process on core {core}; medians of "
-        f"{times} after a warm-up; the garbage collector is on, a full collection before each "
-        "measurement, what was there before the round frozen."
+        f"{machine}, trio {trio.__version__}. CPU time, all in one process on core {core}; medians "
+        f"of {times} after a warm-up; the garbage collector is on, a full collection before each "
+        "measurement, what was there before the round frozen. Messages and their yardsticks are "
+        f"measured side by side in {TURNS} turns a round, the least of which counts; the machine "
+        f"was slow by a quarter or more in {costs[SLOW]:.0f} % of them."
     )
     print(as_text(costs, setting))
     if options.json:
