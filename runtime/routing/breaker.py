@@ -290,15 +290,9 @@ class Circuit:
             self.fire("recovery_due", self.until)
 
     def hasten(self, now: float) -> bool:
-        """Let an open circuit be probed ahead of its time: there is nobody else to ask.
+        """Let an open circuit be probed ahead of its time; tell whether a call may pass now.
 
         When the probe fails the circuit stays open for as long as it would have anyway.
-
-        Args:
-            now: The present time.
-
-        Returns:
-            Whether a call may pass now; a circuit that somebody holds open lets none.
         """
         if self.state == "open" and now < self.until:
             until = self.until
