@@ -10,7 +10,10 @@ import httptools
 from providers.http.errors import ProtocolError
 from providers.http.messages import ResponseHead
 
-__all__ = ["Received", "ResponseReader"]
+__all__ = ["MAX_BARREN", "Received", "ResponseReader"]
+
+MAX_BARREN = 256 * 1024
+"""Bytes in a row without any of the body: a head, interim responses, trailers."""
 
 
 class Received:
@@ -50,6 +53,7 @@ class ResponseReader(Received):
     """
 
     __slots__ = (
+        "_barren",
         "_headers",
         "_in_head",
         "_interim",
@@ -63,6 +67,7 @@ class ResponseReader(Received):
         self._in_head = False
         self._interim = False
         self._no_body = False
+        self._barren = 0
         super().__init__()
         self.surplus = False
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -76,13 +81,15 @@ class ResponseReader(Received):
         self.started = False
         self._no_body = no_body
         self._interim = False
+        self._barren = 0
 
     def feed(self, data: memoryview) -> None:
         """Parse what was read.
 
         Raises:
-            ProtocolError: It is not HTTP.
+            ProtocolError: It is not HTTP, or its head or trailers are too large.
         """
+        before = self.held
         parser = self._parser
         if self.complete or parser is None:
             self.surplus = True
@@ -94,6 +101,13 @@ class ResponseReader(Received):
             raise ProtocolError("the upstream switched protocols without being asked") from None
         except httptools.HttpParserError as error:
             self._refuse(error)
+        if self.held == before and not self.complete:
+            # It was of the head, a trailer or a chunk's extension, which the parser gathers.
+            self._barren += len(data)
+            if self._barren > MAX_BARREN:
+                raise ProtocolError(f"{self._barren} bytes came without any of the body")
+        elif self._barren:
+            self._barren = 0
 
     def close(self) -> None:
         """Let go of the parser (it and this object refer to each other)."""

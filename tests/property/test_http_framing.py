@@ -2,11 +2,12 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.http import Limits, ProtocolError
-from providers.http.answer_reading import ResponseReader
+from providers.http.answer_reading import MAX_BARREN, ResponseReader
 from providers.http.reading import RequestReader
 
 names = st.sampled_from([b"Accept", b"X-A", b"User-Agent", b"authorization", b"x-stainless-lang"])
@@ -163,3 +164,34 @@ def test_a_body_that_grows_now_and_then_may_have_any_number_of_extensions(
     reader.feed(memoryview(b"0\r\n\r\n"))
     assert reader.failure is None
     assert [request.body for request in reader.ready] == [b"x" * len(sizes)]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"HTTP/1.1 200 OK\r\nX: ",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: ",
+    ],
+)
+def test_of_a_response_too_only_so_much_is_read_that_is_no_body(before: bytes) -> None:
+    reader = ResponseReader()
+    reader.begin()
+    reader.feed(memoryview(before))
+    pieces = MAX_BARREN // 4096 - 1
+    for _ in range(pieces):
+        reader.feed(memoryview(b"a" * 4096))
+    with pytest.raises(ProtocolError, match="without any of the body"):
+        reader.feed(memoryview(b"a" * 8192))
+
+
+def test_a_response_whose_body_grows_now_and_then_may_have_any_number_of_extensions() -> None:
+    reader = ResponseReader()
+    reader.begin()
+    reader.feed(memoryview(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
+    for _ in range(10):
+        reader.feed(memoryview(b"1;" + b"a" * (MAX_BARREN // 4) + b"\r\n"))
+        reader.feed(memoryview(b"x\r\n"))
+    reader.feed(memoryview(b"0\r\n\r\n"))
+    assert reader.complete
+    assert reader.take() == b"x" * 10
