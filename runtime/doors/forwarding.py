@@ -141,6 +141,9 @@ def _refuse(session: Session, dialect: Dialect, gave_up: GaveUp) -> None:
     if own_words and failure.kind in REFUSALS:
         _pass_on(session, dialect, failure, headers)
         return
+    id_header = REQUEST_ID_HEADERS[dialect.name]
+    theirs = [value for name, value in failure.upstream_headers if name == id_header][:1]
+    headers += [(b"x-standby-upstream-request-id", value) for value in theirs]
     session.refuse(dialect, status, gave_up.explanation(), retry_after=retry_after, headers=headers)
 
 

@@ -31,7 +31,9 @@ def _echo(exchange: Exchange) -> None:
         "x-hop": "dropped",
         "connection": "keep-alive, X-Hop",
     }
-    if "refuse" in exchange.request.json:
+    if "fail" in exchange.request.json:
+        exchange.answer(500, b"oops", headers=headers)
+    elif "refuse" in exchange.request.json:
         error = {"error": {"message": "too odd", "type": "odd", "param": "input", "code": "odd"}}
         exchange.answer(422, error, headers=headers)
     elif exchange.request.path.partition("?")[0].endswith("/embeddings"):
@@ -136,6 +138,14 @@ def test_an_error_that_is_passed_on_keeps_the_upstreams_headers(relay: Daemon) -
     assert reply.headers["x-request-id"].startswith("req_")
     assert reply.headers["x-standby-provider"] == "up-o"
     assert "x-hop" not in reply.headers
+
+
+def test_of_a_failure_the_upstreams_own_id_is_told(relay: Daemon) -> None:
+    reply = relay.ask("POST", EMBEDDINGS, {"model": "o", "input": "x", "fail": True})
+    assert reply.status == 502
+    assert reply.headers["x-standby-upstream-request-id"] == "theirs"
+    assert reply.headers["x-request-id"].startswith("req_")
+    assert "x-unknown-header" not in reply.headers
 
 
 def test_no_header_is_sent_twice(relay: Daemon) -> None:
