@@ -6,10 +6,23 @@ import trio
 from providers.pooled.exchange import PooledExchange
 from providers.pooled.network import CONNECTING, Network
 
-__all__ = ["PooledConnection"]
+__all__ = ["MOST_STREAMS", "PooledConnection", "StreamBound"]
 
-_MOST_STREAMS = 100
+MOST_STREAMS = 100
 """Streams on one HTTP/2 connection: as many as httpcore2 ever opens."""
+
+
+class StreamBound:
+    """How many streams an upstream allows on one connection: its last word, also for new ones.
+
+    Attributes:
+        streams: The number.
+    """
+
+    __slots__ = ("streams",)
+
+    def __init__(self) -> None:
+        self.streams = MOST_STREAMS
 
 
 class PooledConnection(httpcore2.AsyncConnectionInterface):
@@ -18,6 +31,7 @@ class PooledConnection(httpcore2.AsyncConnectionInterface):
     Args:
         inner: The library's own.
         layers: How many TLS layers it has once it is ready: of the proxy, of the upstream.
+        bound: What the upstream's connections have said of their streams.
 
     Attributes:
         network: Its socket, once there is one.
@@ -26,13 +40,15 @@ class PooledConnection(httpcore2.AsyncConnectionInterface):
         idle_since: When the last exchange on it ended, on the clock of ``trio.current_time``.
     """
 
-    def __init__(self, inner: httpcore2.AsyncConnectionInterface, layers: int) -> None:
+    def __init__(
+        self, inner: httpcore2.AsyncConnectionInterface, layers: int, bound: StreamBound
+    ) -> None:
         self._inner = inner
         self._layers = layers
         self._active: set[PooledExchange] = set()
         self._retired = False
         self._failed = False
-        self._max_streams = _MOST_STREAMS
+        self._bound = bound
         self.network: Network | None = None
         self.ready = False
         self.carried = 0
@@ -87,7 +103,7 @@ class PooledConnection(httpcore2.AsyncConnectionInterface):
 
     def on_max_streams(self, count: int) -> None:
         """The upstream allows this many streams at one time."""
-        self._max_streams = max(1, min(count, _MOST_STREAMS))
+        self._bound.streams = max(1, min(count, MOST_STREAMS))
 
     def on_goaway(self, last: int) -> None:
         """The upstream will in order end the connection; streams after this one were not begun."""
@@ -109,7 +125,7 @@ class PooledConnection(httpcore2.AsyncConnectionInterface):
         return (
             not self._retired
             and not self._failed
-            and len(self._active) < self._max_streams
+            and len(self._active) < self._bound.streams
             and self._inner.is_available()
         )
 

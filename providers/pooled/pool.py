@@ -6,7 +6,7 @@ from typing import Any
 import httpcore2
 
 from providers.http import ConnectError, Poller, Target
-from providers.pooled.connection import PooledConnection
+from providers.pooled.connection import PooledConnection, StreamBound
 from providers.pooled.exchange import PooledExchange
 from providers.pooled.network import Backend
 from providers.proxies import Proxy
@@ -17,19 +17,21 @@ __all__ = ["Pool"]
 class _Direct(httpcore2.AsyncConnectionPool):
     """The library's pool, of connections that tell more of themselves."""
 
-    layers = 0
+    layers: int
+    bound: StreamBound
 
     def create_connection(self, origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
-        return PooledConnection(super().create_connection(origin), self.layers)
+        return PooledConnection(super().create_connection(origin), self.layers, self.bound)
 
 
 class _Proxied(httpcore2.AsyncHTTPProxy):
     """The same through a proxy."""
 
-    layers = 0
+    layers: int
+    bound: StreamBound
 
     def create_connection(self, origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
-        return PooledConnection(super().create_connection(origin), self.layers)
+        return PooledConnection(super().create_connection(origin), self.layers, self.bound)
 
 
 class Pool:
@@ -87,6 +89,7 @@ class Pool:
                 network_backend=Backend(f"the proxy {proxy}"),
             )
             self._pool.layers = int(target.tls) + int(proxy.tls)
+        self._pool.bound = StreamBound()
 
     def exchange(self) -> PooledExchange:
         """Return an exchange that has not begun."""

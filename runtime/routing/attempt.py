@@ -382,13 +382,17 @@ async def _relay_events(
 
 
 async def _farewell(connection: UpstreamConnection) -> None:
-    """Read the end of the upstream's message, so that the connection can be kept."""
+    """Read the end of the upstream's message, so that the connection can be kept.
+
+    The asker has its answer and may leave meanwhile: that is no reason to cut the message off.
+    """
     if connection.reusable:
         return
     deadline = trio.current_time() + _FAREWELL
     try:
-        while await connection.read_piece(deadline):
-            pass
+        with trio.CancelScope(shield=True):
+            while await connection.read_piece(deadline):
+                pass
     except (ConnectionLost, DeadlineExceeded, ProtocolError):
         connection.close()
 
