@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal, NamedTuple
 
-import httpx2
 import trio
 
+from tests.soak.client import Client, CutError
 from tests.support.answers import PATHS, request_body
 from tests.support.reading import IncompleteError, error_of, events, finished, stream_text
 
-__all__ = ["Ask", "Outcome", "Verdict", "ask", "client_of"]
+__all__ = ["Ask", "Outcome", "Verdict", "ask"]
 
 Verdict = Literal["complete", "honest", "cut", "wrong"]
 """What one asker got.
@@ -44,14 +43,7 @@ class Outcome(NamedTuple):
     attempts: int = 1
 
 
-def client_of(path: Path) -> httpx2.AsyncClient:
-    """Return a client that keeps its connections to the daemon's socket."""
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
-    transport = httpx2.AsyncHTTPTransport(uds=str(path), limits=limits)
-    return httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=_PATIENCE)
-
-
-async def ask(client: httpx2.AsyncClient, one: Ask, expected: Mapping[Ask, str]) -> Outcome:
+async def ask(client: Client, one: Ask, expected: Mapping[Ask, str]) -> Outcome:
     """Ask and judge the answer.
 
     Args:
@@ -61,21 +53,19 @@ async def ask(client: httpx2.AsyncClient, one: Ask, expected: Mapping[Ask, str])
     """
     messages = [{"role": "user", "content": one.prompt}]
     body = request_body(one.dialect, one.dialect, stream=one.stream, messages=messages)
-    got = b""
-    status, attempts = 0, 0
     try:
         with trio.fail_after(_PATIENCE):
-            async with client.stream("POST", PATHS[one.dialect], json=body) as answer:
-                status = answer.status_code
-                attempts = int(answer.headers.get("x-standby-attempts", "0"))
-                async for piece in answer.aiter_raw():
-                    got += piece
+            reply = await client.ask("POST", PATHS[one.dialect], json.dumps(body).encode())
     except trio.TooSlowError:
-        return Outcome("wrong", f"no answer in {_PATIENCE:g} s, status {status}, {got[-200:]!r}")
-    except (httpx2.HTTPError, OSError) as error:
-        if one.stream and status == 200 and _ended_honestly(got, one.dialect):
-            return Outcome("honest", "broken stream", attempts=attempts)
-        return Outcome("cut", f"{error!r}, status {status}, after {got[-200:]!r}")
+        return Outcome("wrong", f"no answer in {_PATIENCE:g} s")
+    except CutError as cut:
+        if one.stream and cut.status == 200 and _ended_honestly(cut.body, one.dialect):
+            return Outcome("honest", "broken stream")
+        return Outcome("cut", f"{cut}, status {cut.status}, after {cut.body[-200:]!r}")
+    except OSError as error:
+        return Outcome("wrong", f"no connection: {error!r}")
+    status, got = reply.status, reply.body
+    attempts = int(reply.headers.get("x-standby-attempts", "0"))
     try:
         return _judge(one, status, got, attempts, expected)
     except (ValueError, KeyError, IndexError, TypeError, AssertionError) as error:
