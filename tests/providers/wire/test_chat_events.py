@@ -230,6 +230,17 @@ def test_usage_is_told_whenever_it_changes_and_again_at_the_end() -> None:
     assert events[-1] == Done("end_turn", Usage(3, 9))
 
 
+def test_openais_usage_is_told_as_soon_as_it_is_known() -> None:
+    last = {"id": "c", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+    events = decoded(
+        "openai",
+        delta_of(content="a"),
+        b"data: " + json.dumps(last).encode() + b"\n\n",
+        OPENAI_DONE,
+    )
+    assert events[-2:] == [Metadata(usage=Usage(3, 2)), Done(None, Usage(3, 2))]
+
+
 def test_a_plain_completion_has_the_same_events_as_a_stream() -> None:
     message = {
         "role": "assistant",

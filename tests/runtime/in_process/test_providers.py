@@ -94,13 +94,21 @@ class TestRegisteringProviders:
     async def test_it_comes_back_when_its_task_or_its_supervisor_is_killed(
         self, standby: Standby, autojump_clock: MockClock
     ) -> None:
+        far = {"kind": "openai", "base_url": "http://127.0.0.1:9/v1"}
+        await standby.providers.register_provider("far", far)  # it has no simulator
         await standby.providers.register_provider("second", simulated("m-2"))
         await standby.providers.register_provider("third", simulated("c-2", wire="anthropic"))
-        for victim in ("provider:second", "providers", "breakers", "simulators", "additions"):
+        for victim in ("simulators", "provider:second", "providers", "breakers", "additions"):
             assert standby.system.kill(victim), victim
             await trio.sleep(5)
             for name, model in (("second", "m-2"), ("third", "c-2")):
                 assert (await standby.chat("hi", model=model)).provider == name, victim
+
+    async def test_it_stands_in_for_others_that_were_asked_before(self, standby: Standby) -> None:
+        assert (await standby.chat("hi", model="m-1")).provider == "first"
+        await standby.providers.register_provider("second", simulated("m-1"))
+        standby.system.kill("provider:first")
+        assert (await standby.chat("hi", model="m-1")).provider == "second"
 
     async def test_its_settings_are_read_as_in_a_file(
         self, standby: Standby, monkeypatch: pytest.MonkeyPatch
