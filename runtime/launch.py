@@ -16,6 +16,7 @@ from runtime.assembly import ProviderParts, assemble_provider, provider_name, re
 from runtime.configuration import Config, ProviderConfig
 from runtime.routing.breaker_actor import breaker_name
 from runtime.routing.forward import Forwarder
+from runtime.routing.means import Means
 from runtime.routing.resolve import Resolver, Target
 from runtime.routing.retry import RetryBudget
 from runtime.routing.upstream import Upstream
@@ -125,12 +126,14 @@ def _services(
         attempts=policy.max_attempts,
     )
     forwarder = Forwarder(
-        upstreams=upstreams,
-        breakers=shared.breakers,
-        budget=RetryBudget(config.retry.budget_percent / 100, config.retry.budget_floor),
-        telemetry=system.ref("telemetry"),
-        failover=system.ref("failover"),
-        policy=policy,
+        Means(
+            upstreams=upstreams,
+            breakers=shared.breakers,
+            budget=RetryBudget(config.retry.budget_percent / 100, config.retry.budget_floor),
+            telemetry=system.ref("telemetry"),
+            failover=system.ref("failover"),
+            policy=policy,
+        )
     )
     return Services(
         config=config,

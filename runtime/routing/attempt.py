@@ -104,6 +104,8 @@ class ExchangeResult(msgspec.Struct, gc=False):
         broken: Why the stream broke after it had begun; None when it is complete.
         committed: Whether anything has gone to the asker.
         delivered: Whether the asker has taken the whole answer.
+        served: Whether the attempt gave the asker an answer, be it one that broke off.
+        ended: When the attempt ended.
     """
 
     status: int | None = None
@@ -112,6 +114,8 @@ class ExchangeResult(msgspec.Struct, gc=False):
     broken: Failure | None = None
     committed: bool = False
     delivered: bool = False
+    served: bool = False
+    ended: float = 0.0
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):

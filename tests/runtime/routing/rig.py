@@ -17,6 +17,7 @@ from runtime.routing.breaker_actor import Breaker, breaker_name
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.forward import Forwarder
 from runtime.routing.gate import RateGate
+from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 from runtime.routing.resolve import Route
 from runtime.routing.retry import RetryBudget, RetryPolicy
@@ -114,12 +115,14 @@ class Rig:
 
     def forwarder(self) -> Forwarder:
         return Forwarder(
-            upstreams=self.upstreams,
-            breakers=self.views,
-            budget=self.budget,
-            telemetry=self.system.ref("telemetry"),
-            failover=self.system.ref("failover"),
-            policy=self.policy,
+            Means(
+                upstreams=self.upstreams,
+                breakers=self.views,
+                budget=self.budget,
+                telemetry=self.system.ref("telemetry"),
+                failover=self.system.ref("failover"),
+                policy=self.policy,
+            )
         )
 
     def job(self, *, stream: bool = False, patience: float = 60.0) -> Job:

@@ -1,0 +1,109 @@
+"""One attempt at one provider, reported however it ends."""
+
+from functools import partial
+
+import trio
+
+from providers.actor import Trouble
+from providers.failures import Failure
+from runtime.outcome import Attempt, AttemptKind
+from runtime.routing.attempt import Answer, Exchange, ExchangeResult, Job, exchange
+from runtime.routing.breaker import ALWAYS, Permit
+from runtime.routing.breaker_actor import Outcome
+from runtime.routing.means import Means
+from runtime.routing.plan import Candidate
+from runtime.routing.upstream import Upstream
+from runtime.routing.verdicts import VERDICTS
+
+__all__ = ["make_attempt"]
+
+
+async def make_attempt(
+    means: Means,
+    job: Job,
+    upstream: Upstream,
+    candidate: Candidate,
+    *,
+    permit: Permit,
+    started: float,
+    number: int,
+    answer: Answer,
+    result: ExchangeResult,
+) -> Failure | None:
+    """Make one exchange and report it, also when it is cancelled.
+
+    Args:
+        means: Who hears of it.
+        job: The request.
+        upstream: The provider.
+        candidate: What the plan says of it.
+        permit: The breaker's permit; given back in every case.
+        started: When the attempt began.
+        number: The number of the attempt, from 1.
+        answer: Where the answer goes.
+        result: Where to write what happened, also when this is cancelled.
+
+    Returns:
+        What went wrong; None when the asker has its answer, be it one that broke off.
+    """
+    kind: AttemptKind = "cancelled"
+    proved = None
+    if permit is not ALWAYS:
+        # A probe need not last as long as its stream: the first token settles the question.
+        proved = partial(upstream.breaker.cast, Outcome("ok", started))
+    under_way = upstream.in_flight
+    under_way.count += 1
+    try:
+        await exchange(
+            Exchange(
+                job=job,
+                provider=upstream.interface,
+                actor=upstream.actor,
+                model=candidate.model,
+                number=number,
+                started=started,
+                answer=answer,
+                on_first_token=proved,
+                hold_refusal="content_filter" in candidate.fallback_on,
+            ),
+            result,
+        )
+    except Failure as failure:
+        kind = failure.kind
+        upstream.actor.cast(Trouble(failure.message))
+        if VERDICTS[kind].gate:
+            now = trio.current_time()
+            failure.retry_after = upstream.gate.refused(now, failure.retry_after)
+        return failure
+    else:
+        kind = "ok" if result.broken is None else result.broken.kind
+        result.served = True
+        return None
+    finally:
+        under_way.count -= 1
+        now = result.ended = trio.current_time()
+        first = result.first_token
+        if result.delivered and kind == "cancelled":
+            # The asker had all of it and left while the upstream's message was being ended.
+            kind = "ok"
+            result.served = True
+        means.tell(
+            upstream,
+            Attempt(
+                provider=candidate.provider,
+                model=candidate.model or job.request.model,
+                group=job.group,
+                dialect=job.dialect,
+                stream=job.request.stream,
+                kind=kind,
+                status=result.status,
+                started=started,
+                first_token=None if first is None else first - started,
+                duration=now - started,
+                usage=result.usage,
+                number=number,
+                request_id=job.request.request_id,
+                operation=job.request.operation,
+            ),
+        )
+        permit.release()

@@ -1,0 +1,91 @@
+"""What requests are answered with: the providers, who lets them pass, and who hears of it."""
+
+from collections.abc import Mapping
+
+from providers.failures import Failure
+from runtime.outcome import Attempt, Finished
+from runtime.routing.breaker import Permit
+from runtime.routing.breaker_view import BreakerView
+from runtime.routing.retry import RetryBudget, RetryPolicy
+from runtime.routing.upstream import Upstream
+from supervision import Ref, Table
+
+__all__ = ["Means"]
+
+
+class Means:
+    """The parts of the daemon that every request uses.
+
+    Args:
+        upstreams: The configured providers by name.
+        breakers: The published state of their breakers.
+        budget: What pays for attempts beyond the first.
+        telemetry: Hears of attempts and finished requests.
+        failover: Hears of attempts.
+        policy: How long to wait between rounds.
+
+    Attributes:
+        budget: What pays for attempts beyond the first.
+        policy: How long to wait between rounds.
+    """
+
+    __slots__ = ("_breakers", "_failover", "_telemetry", "_upstreams", "budget", "policy")
+
+    def __init__(
+        self,
+        *,
+        upstreams: Mapping[str, Upstream],
+        breakers: Table[str, BreakerView],
+        budget: RetryBudget,
+        telemetry: Ref,
+        failover: Ref,
+        policy: RetryPolicy,
+    ) -> None:
+        self._upstreams = upstreams
+        self._breakers = breakers
+        self._telemetry = telemetry
+        self._failover = failover
+        self.budget = budget
+        self.policy = policy
+
+    def permit(self, upstream: Upstream, now: float) -> Permit | Failure:
+        """Ask gate and breaker for one attempt at a provider.
+
+        Args:
+            upstream: The provider.
+            now: The present time.
+
+        Returns:
+            The permit, or why the provider is passed over.
+        """
+        name = upstream.interface.name
+        closed_for = upstream.gate.opens_in(now)
+        if closed_for:
+            return Failure(
+                "rate_limited",
+                name,
+                f"asked to be left alone for another {closed_for:.1f} s",
+                retry_after=closed_for,
+            )
+        view = self._breakers.get(name)
+        if view is None:
+            return Failure("provider_down", name, "its breaker has not started")
+        permit = view.acquire(now)
+        if permit is None:
+            return view.refusal(name, now)
+        return permit
+
+    def upstream(self, name: str) -> Upstream | None:
+        """Return a provider by name."""
+        return self._upstreams.get(name)
+
+    def tell(self, upstream: Upstream, attempt: Attempt) -> None:
+        """Report one attempt to whoever counts it."""
+        upstream.breaker.cast(attempt)
+        if attempt.group is not None:
+            self._failover.cast(attempt)
+        self._telemetry.cast(attempt)
+
+    def tell_finished(self, finished: Finished) -> None:
+        """Report one request to whoever counts it."""
+        self._telemetry.cast(finished)
