@@ -14,8 +14,8 @@ def _variable(host: str, port: int = 443, *, tls: bool = True, **environ: str) -
 
 def test_each_scheme_has_its_variable_and_both_share_one() -> None:
     both = {"HTTPS_PROXY": "s:1", "HTTP_PROXY": "p:1", "ALL_PROXY": "a:1"}
-    assert _variable("a.example", **both) == "HTTPS_PROXY"
-    assert _variable("a.example", 80, tls=False, **both) == "HTTP_PROXY"
+    assert proxy_variable("a.example", 443, both, tls=True) == "HTTPS_PROXY"
+    assert proxy_variable("a.example", 80, both, tls=False) == "HTTP_PROXY"
     assert _variable("a.example", HTTP_PROXY="p:1", ALL_PROXY="a:1") == "ALL_PROXY"
     assert _variable("a.example", HTTP_PROXY="p:1") is None
 
