@@ -151,7 +151,6 @@ def head(status: int, *headers: tuple[bytes, bytes]) -> ResponseHead:
         (400, {"message": "prompt is too long: 213462 tokens > 200000"}, "context_too_long"),
         (400, {"message": "This model's maximum context length is 4096"}, "context_too_long"),
         (422, {"message": "prompt is too long"}, "client_error"),
-        (400, {"code": "content_filter"}, "content_filter"),
         (429, {}, "rate_limited"),
         (429, {"code": "insufficient_quota"}, "account"),
         (500, {}, "server_error"),
