@@ -31,6 +31,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         number: The number of the attempt within its request, from 1.
         request_id: The request it belongs to.
         operation: What was asked for.
+        proved: Whether the breaker has been told of its first token already.
+        closed_gate: What it closed the provider's rate gate by, where it did: a refusal, or what
+            an answer's headers said of the limits.
     """
 
     provider: str
@@ -47,6 +50,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     number: int
     request_id: str
     operation: OperationName = "chat"
+    proved: bool = False
+    closed_gate: Literal["429", "headers"] | None = None
 
     @property
     def ended(self) -> float:

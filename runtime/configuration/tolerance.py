@@ -26,11 +26,30 @@ class CircuitBreakerConfig(Struct, frozen=True, kw_only=True):
     minimum_calls: Annotated[
         int,
         Meta(
-            description="Requests within `window` before `failure_rate` says anything.",
+            description="Requests within `window` before `failure_rate` or `slow_call_rate` says "
+            "anything.",
             ge=1,
             le=100_000,
         ),
     ] = 10
+    slow_call_threshold: Annotated[
+        Duration | None,
+        Meta(
+            description="A streamed answer whose first token comes later counts as slow; without "
+            "it none does.",
+            gt=0,
+            le=3600,
+        ),
+    ] = None
+    slow_call_rate: Annotated[
+        float,
+        Meta(
+            description="Share of slow answers among those streamed within `window` that opens "
+            "it, 0 to 1.",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.5
     window: Annotated[
         Duration, Meta(description="How far back requests are counted.", ge=1, le=3600)
     ] = 30.0

@@ -22,7 +22,9 @@ from providers.http import (
     UpstreamConnection,
 )
 from providers.interface import ForwardRequest, ProviderInterface
+from providers.rate_limits import exhausted_for
 from providers.wire import AnswerFault, StreamReader, Usage
+from runtime.routing.gate import RateGate
 from runtime.routing.refused import REFUSING, Refusal
 from supervision import ActorDown, CallTimeout, MailboxFull, NoProcess, Ref
 
@@ -106,6 +108,7 @@ class ExchangeResult(msgspec.Struct, gc=False):
         delivered: Whether the asker has taken the whole answer.
         served: Whether the attempt gave the asker an answer, be it one that broke off.
         ended: When the attempt ended.
+        foresaw: Whether the answer closed the provider's rate gate: it said that nothing is left.
     """
 
     status: int | None = None
@@ -116,6 +119,7 @@ class ExchangeResult(msgspec.Struct, gc=False):
     delivered: bool = False
     served: bool = False
     ended: float = 0.0
+    foresaw: bool = False
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +136,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         on_first_token: Called when a streamed answer has proved good; None for nobody.
         hold_refusal: Whether an answer in which a content filter refuses is raised as a
             ``Refusal`` instead of being sent: another provider may be asked first.
+        gate: The provider's rate gate, closed when the answer says that nothing is left.
     """
 
     job: Job
@@ -143,6 +148,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer
     on_first_token: Callable[[], object] | None = None
     hold_refusal: bool = False
+    gate: RateGate | None = None
 
 
 async def exchange(task: Exchange, result: ExchangeResult) -> None:
@@ -181,6 +187,9 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
         result.status = head.status
         if not 200 <= head.status < 300:
             raise task.provider.handle_error(head, await _error_body(connection, deadline))
+        wait = exhausted_for(head.headers)
+        if wait and task.gate is not None:
+            result.foresaw = task.gate.foresee(trio.current_time(), wait)
         if stream:
             await _relay_stream(task, connection, head, deadline, result)
         else:

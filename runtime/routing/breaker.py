@@ -7,10 +7,12 @@ on one clock that never goes back).
 The rules are resilience4j's time window of one-second buckets with its permits for the half-open
 state, Finagle's two ways to trip (consecutive failures, or a share of failures once there are
 enough calls) and its open time that doubles with every repeat, with equal jitter (between half and
-the whole of it). The forced states are those of Erlang's fuse and of resilience4j.
+the whole of it). The share of slow calls and the forced states are resilience4j's, the latter
+Erlang's fuse's as well.
 
 An outcome counts only when its call began in the present state: what was on its way before says
-nothing about now.
+nothing about now. Of many calls that fail by one event (a connection that carried all of them
+breaks) the first counts in the row of failures and the others do not; in the window all do.
 """
 
 import math
@@ -83,6 +85,9 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = MappingProxyType(
 _PASSING: Final[frozenset[State]] = frozenset({"closed", "forced_closed", "disabled"})
 _MOST_DOUBLINGS: Final = 60
 
+_BURST: Final = 1.0
+"""Seconds: calls that were under way when one failed, and fail this soon after it, fail with it."""
+
 
 class IllegalTransitionError(Exception):
     """An event cannot happen in the present state; nothing has changed.
@@ -107,7 +112,11 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         failure_threshold: Consecutive failures that open it.
         failure_rate: Share of failures in the window, above 0 to 1, that opens it.
-        minimum_calls: Calls in the window before the share counts.
+        minimum_calls: Calls in the window before a share counts.
+        slow_call_threshold: Seconds to the first token beyond which a good answer is slow; None
+            when none is.
+        slow_call_rate: Share of slow answers among those in the window whose first token was
+            timed, above 0 to 1, that opens it.
         window: Seconds looked back, in buckets of one second.
         recovery_timeout: Seconds it stays open the first time (jittered: half to whole).
         max_recovery_timeout: Seconds it stays open at most, however often it has reopened; one
@@ -124,6 +133,8 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
     failure_threshold: int = 5
     failure_rate: float = 0.5
     minimum_calls: int = 10
+    slow_call_threshold: float | None = None
+    slow_call_rate: float = 0.5
     window: float = 30.0
     recovery_timeout: float = 30.0
     max_recovery_timeout: float = 300.0
@@ -136,8 +147,13 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("failure_threshold", "minimum_calls", "half_open_limit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 < self.failure_rate <= 1:
-            raise ValueError(f"failure_rate must be above 0 and at most 1, not {self.failure_rate}")
+        for name in ("failure_rate", "slow_call_rate"):
+            if not 0 < getattr(self, name) <= 1:
+                share = getattr(self, name)
+                raise ValueError(f"{name} must be above 0 and at most 1, not {share}")
+        slow = self.slow_call_threshold
+        if slow is not None and not 0 < slow < math.inf:
+            raise ValueError(f"slow_call_threshold must be more than 0 seconds, not {slow}")
         for name in (
             "window",
             "recovery_timeout",
@@ -199,8 +215,9 @@ class Circuit:
         since: When the present state began.
         until: When an open circuit becomes half-open.
         openings: How often it has opened without having recovered lastingly.
-        consecutive: Failures since the last success.
+        consecutive: Failures since the last success; those of one event count once.
         window: The outcomes of the last seconds.
+        why: Why it opened last, in a few words; empty when it never did, or has recovered.
 
     Args:
         settings: When it opens and how it recovers.
@@ -209,6 +226,7 @@ class Circuit:
     """
 
     __slots__ = (
+        "_burst",
         "_failed",
         "_fraction",
         "_hastened",
@@ -221,6 +239,7 @@ class Circuit:
         "since",
         "state",
         "until",
+        "why",
         "window",
     )
 
@@ -239,6 +258,8 @@ class Circuit:
         self.openings = 0
         self.consecutive = 0
         self.window = OutcomeWindow(settings.window)
+        self.why = ""
+        self._burst = -math.inf
         self._fraction = fraction
         self._probes: list[_Probe] = []
         self._passed = 0
@@ -247,6 +268,16 @@ class Circuit:
 
     def __repr__(self) -> str:
         return f"<Circuit {self.state}, {self.consecutive} failures in a row>"
+
+    def configure(self, settings: BreakerSettings) -> None:
+        """Go on by other settings; a window of another length begins empty.
+
+        Args:
+            settings: When it opens and how it recovers.
+        """
+        if settings.window != self.settings.window:
+            self.window = OutcomeWindow(settings.window)
+        self.settings = settings
 
     def acquire(self, now: float) -> Permit | None:
         """Ask for permission for one call.
@@ -301,32 +332,46 @@ class Circuit:
             return True
         return self.ready(now)
 
-    def record(self, *, failed: bool, started: float, now: float) -> None:
+    def is_slow(self, first_token: float | None) -> bool | None:
+        """Tell whether a good answer was slow.
+
+        Args:
+            first_token: Seconds to its first token; None when it had none to time.
+
+        Returns:
+            None when it does not say, or slow calls do not count.
+        """
+        threshold = self.settings.slow_call_threshold
+        return None if threshold is None or first_token is None else first_token > threshold
+
+    def record(self, *, failed: bool, started: float, now: float, slow: bool | None = None) -> None:
         """Take the outcome of one call.
 
         Args:
             failed: Whether it counts against the provider.
             started: When the call began; one from before the present state says nothing about it.
             now: The present time.
+            slow: Whether a call that went well was slow; None when it does not say.
         """
         self.tick(now)
         if started < self.since:
             return
         if self.state == "closed" or self.state == "forced_closed":  # noqa: PLR1714 - no set look-up on the hot path
-            self._count(failed=failed, now=now)
+            self._count(failed=failed, slow=slow, started=started, now=now)
         elif self.state == "half_open":
-            self._judge_probe(failed=failed, now=now)
+            self._judge_probe(failed=failed, slow=slow is True, now=now)
 
     def recall_permits(self) -> None:
         """Count every probe under way as lost, so that new ones may go."""
         self._probes = []
 
-    def fire(self, event: Event, now: float) -> None:
+    def fire(self, event: Event, now: float, why: str = "") -> None:
         """Let an event happen.
 
         Args:
             event: What happens.
             now: When.
+            why: The reason, in a few words, where it opens.
 
         Raises:
             IllegalTransitionError: When it cannot happen in the present state; nothing changes.
@@ -336,12 +381,15 @@ class Circuit:
             raise IllegalTransitionError(self.state, event)
         if state == "open":
             self._open(now)
+        if state != "half_open":
+            self.why = why
         self._hastened = None
         if event == "reset":
             self.openings = 0
         if state == "closed":
             self.window.clear()
             self.consecutive = 0
+            self._burst = -math.inf
         self.state = state
         self.passing = state in _PASSING
         self.since = now
@@ -362,31 +410,48 @@ class Circuit:
         whole = min(settings.max_recovery_timeout, settings.recovery_timeout * 2.0**doublings)
         self.until = now + whole / 2 + self._fraction() * whole / 2
 
-    def _count(self, *, failed: bool, now: float) -> None:
-        window = self.window
-        window.add(now, failed=failed)
-        if not failed:
+    def _count(self, *, failed: bool, slow: bool | None, started: float, now: float) -> None:
+        self.window.add(now, failed=failed, slow=slow)
+        if failed:
+            if started >= self._burst or now > self._burst + _BURST:
+                self._burst = now
+                self.consecutive += 1
+        else:
             self.consecutive = 0
-            return
-        self.consecutive += 1
+            if not slow:
+                return
         if self.state == "closed":
-            settings = self.settings
-            if self.consecutive >= settings.failure_threshold or (
-                window.calls >= settings.minimum_calls
-                and window.failures >= settings.failure_rate * window.calls
-            ):
-                self.fire("tripped", now)
+            why = self._reason_to_trip(slow=not failed)
+            if why:
+                self.fire("tripped", now, why)
 
-    def _judge_probe(self, *, failed: bool, now: float) -> None:
+    def _reason_to_trip(self, *, slow: bool) -> str:
+        """Return why a call that failed, or was slow, is one too many; nothing when it is not."""
+        settings, window = self.settings, self.window
+        least = settings.minimum_calls
+        if slow:
+            if window.timed >= least and window.slow >= settings.slow_call_rate * window.timed:
+                return (
+                    f"{window.slow} of {window.timed} answers within {settings.window:g} s were "
+                    f"slow (first token after more than {settings.slow_call_threshold:g} s)"
+                )
+        elif self.consecutive >= settings.failure_threshold:
+            many = self.consecutive
+            return f"{many} failure{'' if many == 1 else 's'} in a row"
+        elif window.calls >= least and window.failures >= settings.failure_rate * window.calls:
+            return f"{window.failures} of {window.calls} calls within {settings.window:g} s failed"
+        return ""
+
+    def _judge_probe(self, *, failed: bool, slow: bool, now: float) -> None:
         """Decide as soon as the outcomes that are still missing cannot change the decision."""
         settings = self.settings
-        if failed:
+        if failed or slow:
             self._failed += 1
-            self.consecutive += 1
+            self.consecutive += failed
         else:
             self._passed += 1
         if self._failed >= settings.failure_rate * settings.half_open_limit:
-            self.fire("probes_failed", now)
+            self.fire("probes_failed", now, "its probe failed" if failed else "its probe was slow")
         elif self._failed + self._passed >= settings.half_open_limit:
             self.fire("probes_passed", now)
 

@@ -38,10 +38,12 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         verdict: ``ok``, or what the breaker shall make of it.
         started: When the call began.
+        first_token: Seconds to its first token, where that was timed.
     """
 
     verdict: Literal["ok"] | BreakerVerdict
     started: float
+    first_token: float | None = None
 
     @property
     def ended(self) -> float:
@@ -98,8 +100,7 @@ class Breaker(Actor):
         view = self._views.get(self._provider)
         if view is None:
             view = BreakerView(self._provider, self._settings, now=now)
-        view.circuit.settings = self._settings
-        view.account.settings = self._settings.for_account()
+        view.configure(self._settings)
         view.circuit.recall_permits()
         view.account.recall_permits()
         self._view = view
@@ -112,16 +113,23 @@ class Breaker(Actor):
         """Record what came of a call."""
         view = self._view
         assert view is not None
+        first_token: float | None = None
         if type(message) is Attempt:
+            if message.proved:
+                # It was a probe, and its first token has settled the question.
+                return
             kind = message.kind
             if kind == "ok":
                 verdict: str = "ok"
+                if message.stream:
+                    first_token = message.first_token
             elif kind == "cancelled":
                 verdict = "none"
             else:
                 verdict = VERDICTS[kind].breaker
         elif type(message) is Outcome:
             verdict = message.verdict
+            first_token = message.first_token
         else:
             await super().handle_cast(message)
             return
@@ -130,8 +138,9 @@ class Breaker(Actor):
         if verdict == "ok":
             now = message.ended
             fine = circuit.passing and account.passing
-            circuit.record(failed=False, started=message.started, now=now)
-            if fine:
+            slow = circuit.is_slow(first_token)
+            circuit.record(failed=False, started=message.started, now=now, slow=slow)
+            if fine and not slow:
                 # A success changes nothing for a provider that may be asked anyway.
                 return
             account.record(failed=False, started=message.started, now=now)
@@ -183,6 +192,8 @@ class Breaker(Actor):
             "consecutive_failures": status.consecutive_failures,
             "calls": status.calls,
             "failures": status.failures,
+            "slow": status.slow,
+            "reason": status.reason,
         }
 
     def _follow(self, view: BreakerView, now: float) -> None:
@@ -233,6 +244,15 @@ def _words(watch: str, circuit: Circuit, now: float) -> tuple[int, str]:
         return logging.INFO, "no longer set aside"
     if circuit.state == "open":
         return logging.WARNING, (
-            f"circuit opened after {circuit.consecutive} failures in a row; probed in {wait:.1f} s"
+            f"circuit opened: {circuit.why or 'no reason is known'}; probed in {wait:.1f} s"
         )
-    return logging.INFO, f"circuit is {circuit.state.replace('_', ' ')}"
+    return logging.INFO, _CIRCUIT_WORDS[circuit.state]
+
+
+_CIRCUIT_WORDS: Mapping[State, str] = {
+    "closed": "circuit closed",
+    "half_open": "circuit half-open: the next request probes it",
+    "forced_open": "circuit held open by hand: nothing passes until the next command",
+    "forced_closed": "circuit held closed by hand: everything passes until the next command",
+    "disabled": "circuit disabled by hand: everything passes and nothing is counted",
+}

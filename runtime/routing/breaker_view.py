@@ -22,6 +22,13 @@ _SHOWN: dict[State, ShownState] = {
 }
 
 
+_BY_HAND: dict[State, str] = {
+    "forced_open": "held open by hand",
+    "forced_closed": "held closed by hand",
+    "disabled": "disabled by hand",
+}
+
+
 class CircuitStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One breaker as it stood at one moment.
 
@@ -33,7 +40,9 @@ class CircuitStatus(msgspec.Struct, frozen=True, kw_only=True):
         consecutive_failures: Failures since the last success.
         calls: Outcomes counted in the window.
         failures: How many of them were failures.
+        slow: How many answers in the window were slow.
         openings: How often it has opened without having recovered lastingly.
+        reason: Why it is not closed, in a few words; None when it is, or nothing is to be said.
         set_aside: Whether the provider is set aside because its account was refused.
         recheck_in: Seconds until the account is tried again; None when it is not set aside.
     """
@@ -45,7 +54,9 @@ class CircuitStatus(msgspec.Struct, frozen=True, kw_only=True):
     consecutive_failures: int
     calls: int
     failures: int
+    slow: int
     openings: int
+    reason: str | None
     set_aside: bool
     recheck_in: float | None
 
@@ -96,6 +107,15 @@ class BreakerView:
     def __repr__(self) -> str:
         aside = "" if self.account.passing else ", set aside"
         return f"<BreakerView of {self.provider}: {self.circuit.state}{aside}>"
+
+    def configure(self, settings: BreakerSettings) -> None:
+        """Go on by other settings.
+
+        Args:
+            settings: When it opens and how it recovers.
+        """
+        self.circuit.configure(settings)
+        self.account.configure(settings.for_account())
 
     @property
     def state(self) -> State:
@@ -196,7 +216,8 @@ class BreakerView:
         if self.circuit.state == "forced_open":
             return Failure("circuit_open", provider, "its circuit breaker is held open by hand")
         if wait > 0:
-            message = f"its circuit breaker is open for another {wait:.1f} s"
+            because = f" ({self.circuit.why})" if self.circuit.why else ""
+            message = f"its circuit breaker is open for another {wait:.1f} s{because}"
         else:
             message = "its circuit breaker is half-open and waits for its probes"
         # The next whole second is soon enough to ask about a probe that is under way.
@@ -220,7 +241,9 @@ class BreakerView:
             consecutive_failures=circuit.consecutive,
             calls=circuit.window.calls,
             failures=circuit.window.failures,
+            slow=circuit.window.slow,
             openings=circuit.openings,
+            reason=_BY_HAND.get(circuit.state) or circuit.why or None,
             set_aside=aside,
             recheck_in=self.account.retry_in(now) if aside else None,
         )

@@ -1,4 +1,6 @@
-"""The gate that a 429 closes: a provider that asks for patience is left alone until then.
+"""The gate of a provider that asks for patience: it is left alone until then.
+
+A 429 closes it, and before one comes, an answer that says that nothing is left of a limit.
 
 A gate is no breaker: nothing is wrong with the provider, and when the time is over everything
 passes again at once. It is one small object a provider, shared by whoever sends there and changed
@@ -85,6 +87,22 @@ class RateGate:
             until: When it may open.
         """
         self.until = max(self.until, until)
+
+    def foresee(self, now: float, wait: float) -> bool:
+        """Close it because an answer says that the next request would be refused.
+
+        This is no refusal: it neither counts as one nor changes the pause after the next.
+
+        Args:
+            now: The present time.
+            wait: Seconds until something is left again.
+
+        Returns:
+            Whether it was open.
+        """
+        was_open = now >= self.until
+        self.close_until(now + wait)
+        return was_open
 
     def refused(self, now: float, retry_after: float | None) -> float:
         """Close it after a 429.

@@ -1,11 +1,10 @@
 """One attempt at one provider, reported however it ends."""
 
-from functools import partial
-
 import trio
 
 from providers.actor import Trouble
 from providers.failures import Failure
+from providers.rate_limits import exhausted_for
 from runtime.outcome import Attempt, AttemptKind
 from runtime.routing.attempt import Answer, Exchange, ExchangeResult, Job, exchange
 from runtime.routing.breaker import ALWAYS, Permit
@@ -47,10 +46,17 @@ async def make_attempt(
         What went wrong; None when the asker has its answer, be it one that broke off.
     """
     kind: AttemptKind = "cancelled"
-    proved = None
+    prove = None
+    proved = False
     if permit is not ALWAYS:
-        # A probe need not last as long as its stream: the first token settles the question.
-        proved = partial(upstream.breaker.cast, Outcome("ok", started))
+
+        def prove() -> None:
+            # A probe need not last as long as its stream: the first token settles the question.
+            nonlocal proved
+            took = trio.current_time() - started
+            proved = upstream.breaker.cast(Outcome("ok", started, took))
+
+    closed = False
     under_way = upstream.in_flight
     under_way.count += 1
     try:
@@ -63,8 +69,9 @@ async def make_attempt(
                 number=number,
                 started=started,
                 answer=answer,
-                on_first_token=proved,
+                on_first_token=prove,
                 hold_refusal="content_filter" in candidate.fallback_on,
+                gate=upstream.gate,
             ),
             result,
         )
@@ -73,7 +80,12 @@ async def make_attempt(
         upstream.actor.cast(Trouble(failure.message))
         if VERDICTS[kind].gate:
             now = trio.current_time()
-            failure.retry_after = upstream.gate.refused(now, failure.retry_after)
+            closed = upstream.gate.opens_in(now) == 0
+            asked = failure.retry_after
+            if asked is None:
+                # Some say it only in the headers of their limits.
+                asked = exhausted_for(failure.upstream_headers) or None
+            failure.retry_after = upstream.gate.refused(now, asked)
         return failure
     else:
         kind = "ok" if result.broken is None else result.broken.kind
@@ -104,6 +116,8 @@ async def make_attempt(
                 number=number,
                 request_id=job.request.request_id,
                 operation=job.request.operation,
+                proved=proved,
+                closed_gate="429" if closed else "headers" if result.foresaw else None,
             ),
         )
         permit.release()

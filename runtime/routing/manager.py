@@ -149,7 +149,8 @@ class CircuitBreakerManager:
         """Call ``fn`` if the breaker lets it pass, in the caller's task, and record the outcome.
 
         A ``Failure`` counts as its verdict says, any other exception as a failure; a cancelled
-        call gives its permit back and counts as nothing.
+        call gives its permit back and counts as nothing. Whether it was slow is judged by its
+        whole duration.
 
         Args:
             provider: The provider that ``fn`` asks.
@@ -169,9 +170,11 @@ class CircuitBreakerManager:
         if permit is None:
             raise CircuitOpenError(view.refusal(provider, started))
         verdict: Literal["ok"] | BreakerVerdict = "none"
+        took: float | None = None
         try:
             result = await fn()
             verdict = "ok"
+            took = trio.current_time() - started
         except Failure as failure:
             verdict = VERDICTS[failure.kind].breaker
             raise
@@ -179,7 +182,7 @@ class CircuitBreakerManager:
             verdict = "failure"
             raise
         finally:
-            ref.cast(Outcome(verdict, started))
+            ref.cast(Outcome(verdict, started, took))
             permit.release()
         return result
 

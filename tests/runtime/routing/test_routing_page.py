@@ -28,11 +28,12 @@ def table(header: str, text: str | None = None) -> list[list[str]]:
     return rows
 
 
-def options(rows: Sequence[Sequence[str]]) -> dict[str, float | bool]:
-    values: dict[str, float | bool] = {}
+def options(rows: Sequence[Sequence[str]]) -> dict[str, float | bool | None]:
+    words = {"true": True, "false": False, "none": None}
+    values: dict[str, float | bool | None] = {}
     for name, default, _ in rows:
         number = default.removesuffix(" s")
-        values[name] = number == "true" if number in {"true", "false"} else float(number)
+        values[name] = words[number] if number in words else float(number)
     return values
 
 
