@@ -28,27 +28,13 @@ from providers.http import (
     default_ssl_context,
 )
 from providers.interface import ProviderInterface
+from providers.waiting_askers import Acquire, WaitingAskers
 from supervision import NO_REPLY, Actor, ActorDown, PendingCall, Timer
 
 __all__ = ["Acquire", "ProviderActor", "Release", "Trouble"]
 
 _SWEEP = 0.25
 """Seconds between looks at waiting askers whose time is up."""
-
-
-class Acquire(msgspec.Struct, frozen=True, gc=False):
-    """Ask for a connection.
-
-    Attributes:
-        deadline: When the asker gives up waiting, on the clock of ``trio.current_time``.
-        fresh: Whether it must be a new one, because a kept one has just proved stale.
-        request: What to send on it at once; the asker gets the connection when the answer has
-            begun, or failed to. None lends it as it is.
-    """
-
-    deadline: float
-    fresh: bool = False
-    request: bytes | None = None
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -75,7 +61,9 @@ class ProviderActor(Actor):
     """One provider: admission, its queue, its connections.
 
     At most ``max_connections`` exchanges run at one time; at most ``queue_limit`` askers wait.
-    Waiting askers are served in the order they came.
+    Clients take turns; the askers of one client are served in the order they came. When one asker
+    more than ``queue_limit`` waits, the newest of the client with the most is refused. So is, at
+    once, who could not be served before its deadline, as far as the present rate of service tells.
 
     Args:
         provider: How to speak to the upstream.
@@ -92,10 +80,13 @@ class ProviderActor(Actor):
         self._idle: deque[tuple[ClientConnection, float]] = deque()
         self._busy: set[UpstreamConnection] = set()
         self._connecting = 0
-        self._waiting: dict[PendingCall, None] = {}  # in the order they came
+        self._waiting = WaitingAskers(
+            provider.name, self._settings.queue_limit, lambda: self._served + self._abandoned
+        )
         self._sweep_at = math.inf
         self._sweep_timer: Timer | None = None
         self._served = 0
+        self._abandoned = 0
         self._opened = 0
         self._last_error: str | None = None
 
@@ -113,20 +104,7 @@ class ProviderActor(Actor):
             if connection is not None:
                 self._lend(connection, caller)
                 return NO_REPLY
-        # Those for whom a connection may be opened do not queue: they wait for that one only.
-        room = self._settings.max_connections - len(self._busy)
-        if len(self._waiting) >= room + self._settings.queue_limit:
-            caller.fail(
-                Failure(
-                    "queue_full",
-                    self._provider.name,
-                    f"{self._settings.queue_limit} requests already wait for this provider",
-                )
-            )
-            return NO_REPLY
-        self._waiting[caller] = None
-        # One who leaves gives up its place at once: it neither fills the queue nor opens anything.
-        caller.on_withdrawn(partial(self._waiting.pop, caller, None))
+        self._waiting.enter(caller, self._free)
         self._open_where_needed()
         self._sweep_later()
         return NO_REPLY
@@ -163,12 +141,19 @@ class ProviderActor(Actor):
             "provider": self._provider.name,
             "in_flight": len(self._busy),
             "queued": len(self._waiting),
+            "clients_waiting": self._waiting.clients,
+            "shed": self._waiting.shed,
             "connections": len(self._busy) + len(self._idle),
             "connecting": self._connecting,
             "opened": self._opened,
             "served": self._served,
             "last_error": self._last_error,
         }
+
+    @property
+    def _free(self) -> int:
+        """How many more exchanges there may be now."""
+        return self._settings.max_connections - len(self._busy)
 
     def _take_idle(self) -> ClientConnection | None:
         """Return the most recently used idle connection that is still open."""
@@ -192,26 +177,23 @@ class ProviderActor(Actor):
         """An asker left before its answer began: the upstream need not go on."""
         connection.close()
         self._busy.discard(connection)
+        self._abandoned += 1
         self._open_where_needed()
 
-    def _next_waiter(self, *, kept: bool = False) -> PendingCall | None:
-        """Return who waits longest; for a kept connection, of those who do not want a new one."""
-        for waiter in self._waiting:
-            if kept and waiter.message.fresh:
-                continue
-            del self._waiting[waiter]
-            waiter.on_withdrawn(None)
-            return waiter
-        return None
-
     def _hand_on(self, connection: ClientConnection, *, kept: bool = True) -> None:
-        """Give an open connection to the first who waits for such a one, or keep it."""
-        waiter = self._next_waiter(kept=kept)
-        if waiter is not None:
-            self._lend(connection, waiter)
-            return
+        """Give an open connection to the next who waits for such a one, or keep it."""
+        waiting = self._waiting
+        if waiting:
+            if kept and waiting.renewal_is_due():
+                connection.close()
+                self._open_where_needed()
+                return
+            waiter = waiting.take(kept=kept)
+            if waiter is not None:
+                self._lend(connection, waiter)
+                return
         self._idle.append((connection, trio.current_time()))
-        if self._waiting:  # for new ones: the place of this one may be what they lacked
+        if waiting:  # for new ones: the place of this one may be what they lacked
             self._open_where_needed()
         if self._sweep_at == math.inf:
             self._sweep_later()
@@ -253,10 +235,10 @@ class ProviderActor(Actor):
             self._hand_on(connection, kept=False)
 
     def _connect_failed(self, failure: Failure) -> None:
-        """Tell the asker who waited longest; the others get attempts of their own."""
+        """Tell the asker whose turn it is; the others get attempts of their own."""
         self._connecting -= 1
         self._last_error = failure.message
-        waiter = self._next_waiter()
+        waiter = self._waiting.take(kept=False)
         if waiter is not None:
             waiter.fail(failure)
         self._open_where_needed()
@@ -277,11 +259,8 @@ class ProviderActor(Actor):
         """Fail the askers whose time is up, close what has idled too long."""
         self._sweep_at = math.inf
         now = trio.current_time()
-        for waiter in [waiter for waiter in self._waiting if waiter.message.deadline <= now]:
-            del self._waiting[waiter]
-            waiter.fail(
-                Failure("queue_full", self._provider.name, "no connection became free in time")
-            )
+        if self._waiting:
+            self._waiting.sweep(self._free)
         oldest = now - self._settings.idle_timeout
         while self._idle and (self._idle[0][1] <= oldest or self._idle[0][0].closed):
             self._idle.popleft()[0].close()

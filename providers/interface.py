@@ -51,6 +51,7 @@ _NOT_FORWARDED = HOP_BY_HOP | {
     b"host",
     b"x-api-key",
     b"x-goog-api-key",
+    b"x-standby-client",
     b"x-standby-token",
 }
 

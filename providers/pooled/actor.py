@@ -84,7 +84,7 @@ class PooledProviderActor(ProviderActor):
         """Begin the exchanges of those who wait, within the limit."""
         assert self._pool is not None
         while self._waiting and len(self._busy) < self._settings.max_connections:
-            waiter = self._next_waiter()
+            waiter = self._waiting.take(kept=False)
             assert waiter is not None
             self._begin(self._pool.exchange(), waiter)
 
