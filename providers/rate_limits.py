@@ -39,11 +39,11 @@ _UNITS: Final = {
     "s": 1.0,
     "ms": 1e-3,
     "us": 1e-6,
-    "µs": 1e-6,  # noqa: RUF001 - the micro sign, which is how Go writes it
-    "μs": 1e-6,  # noqa: RUF001 - and the Greek letter, which it reads too
+    "µs": 1e-6,
+    "μs": 1e-6,
     "ns": 1e-9,
 }
-_PART = re.compile(r"(\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})(h|ms|m|s|us|µs|μs|ns)")  # noqa: RUF001 - the same
+_PART = re.compile(r"(\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})(h|ms|m|s|us|µs|μs|ns)")
 
 
 def exhausted_for(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
+import trio
 
 from runtime.assembly import provider_name
 from runtime.routing.upstream import Upstream
@@ -36,8 +37,12 @@ class HealthReport:
 
     @property
     def metrics(self) -> Metrics:
-        """All counts."""
-        return self._services.telemetry.metrics.value
+        """All counts, and how the retry budget stands."""
+        services = self._services
+        return msgspec.structs.replace(
+            services.telemetry.metrics.value,
+            retry_budget=services.budget.status(trio.current_time()),
+        )
 
     def summary(self, now: float) -> dict[str, object]:
         """Return the health in a few words.
@@ -45,7 +50,7 @@ class HealthReport:
         Args:
             now: The present time, on the clock of ``trio.current_time``; here and below.
         """
-        metrics = self.metrics
+        metrics = self._services.telemetry.metrics.value
         return {
             "status": self.status(now),
             "providers": {
@@ -70,6 +75,7 @@ class HealthReport:
             "uptime": services.uptime,
             "started_at": started.isoformat(timespec="seconds"),
             "socket": None if services.socket is None else str(services.socket),
+            "retry_budget": services.budget.status(now),
             "groups": self._groups(now),
             "providers": self.providers(now),
             "metrics": self.metrics,
@@ -137,6 +143,7 @@ class HealthReport:
             "set_aside": view is not None and not view.account.passing,
             "consecutive_failures": 0 if view is None else view.circuit.consecutive,
             "circuit_opened": 0 if view is None else view.circuit.openings,
+            "breaker": None if view is None else view.status(now),
             "metrics": metrics,
         }
 

@@ -125,11 +125,12 @@ def _services(
         plans=shared.failover.plans,
         attempts=policy.max_attempts,
     )
+    budget = RetryBudget(config.retry.budget_percent / 100, config.retry.budget_floor)
     forwarder = Forwarder(
         Means(
             upstreams=upstreams,
             breakers=shared.breakers,
-            budget=RetryBudget(config.retry.budget_percent / 100, config.retry.budget_floor),
+            budget=budget,
             telemetry=system.ref("telemetry"),
             failover=system.ref("failover"),
             policy=policy,
@@ -148,6 +149,7 @@ def _services(
         resolver=resolver,
         forwarder=forwarder,
         breakers=shared.breakers,
+        budget=budget,
         failover=shared.failover,
         telemetry=shared.telemetry,
         stop=stop,

@@ -11,6 +11,7 @@ from runtime.routing.breaker_view import BreakerView
 from runtime.routing.failover import FailoverBoard
 from runtime.routing.forward import Forwarder
 from runtime.routing.resolve import Member, Resolver
+from runtime.routing.retry import RetryBudget
 from runtime.routing.upstream import Upstream
 from runtime.telemetry import TelemetryBoard
 from supervision import System, Table
@@ -37,6 +38,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         resolver: Finds the candidates for a model name.
         forwarder: Tries them.
         breakers: The published state of the breakers.
+        budget: What pays for retries and fail-overs.
         failover: The published plans and standings.
         telemetry: The published counts and scores.
         stop: Begins an orderly stop; returns at once.
@@ -54,6 +56,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     resolver: Resolver
     forwarder: Forwarder
     breakers: Table[str, BreakerView]
+    budget: RetryBudget
     failover: FailoverBoard
     telemetry: TelemetryBoard
     stop: Callable[[], None]

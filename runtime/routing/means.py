@@ -1,16 +1,22 @@
 """What requests are answered with: the providers, who lets them pass, and who hears of it."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from providers.failures import Failure
 from runtime.outcome import Attempt, Finished
 from runtime.routing.breaker import Permit
 from runtime.routing.breaker_view import BreakerView
+from runtime.routing.plan import Candidate
 from runtime.routing.retry import RetryBudget, RetryPolicy
 from runtime.routing.upstream import Upstream
 from supervision import Ref, Table
 
 __all__ = ["Means"]
+
+_PROBE_PATIENCE: Final = 1.0
+"""Seconds after which it is worth asking what became of a breaker's probe."""
 
 
 class Means:
@@ -74,6 +80,32 @@ class Means:
         if permit is None:
             return view.refusal(name, now)
         return permit
+
+    def soonest(self, candidates: Iterable[Candidate], now: float) -> float | None:
+        """Return when the first of some providers that are all kept back can be asked again.
+
+        Args:
+            candidates: The providers.
+            now: The present time.
+
+        Returns:
+            Seconds; None when one of them may be asked now, or when time alone will not do.
+        """
+        waits = []
+        for candidate in candidates:
+            upstream = self._upstreams.get(candidate.provider)
+            if upstream is None:
+                continue
+            wait = upstream.gate.opens_in(now)
+            view = self._breakers.get(candidate.provider)
+            if view is not None and not view.ready(now):
+                # The next whole second is soon enough to ask about a probe that is under way.
+                wait = max(wait, view.retry_in(now), _PROBE_PATIENCE)
+            if not wait:
+                return None
+            waits.append(wait)
+        soonest = min(waits, default=math.inf)
+        return None if math.isinf(soonest) else soonest
 
     def upstream(self, name: str) -> Upstream | None:
         """Return a provider by name."""

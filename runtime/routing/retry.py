@@ -8,7 +8,7 @@ gRPC's pushback does; the budget that keeps retries from multiplying a failure i
 import math
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import trio
@@ -17,7 +17,17 @@ from providers.failures import Failure
 from providers.retry_after import parse_retry_after
 from runtime.routing.verdicts import judge
 
-__all__ = ["RetryBudget", "RetryPolicy", "may_retry", "parse_retry_after"]
+__all__ = [
+    "LONGEST_PAUSE",
+    "BudgetStatus",
+    "RetryBudget",
+    "RetryPolicy",
+    "may_retry",
+    "parse_retry_after",
+]
+
+LONGEST_PAUSE: Final = 60.0
+"""Seconds waited for a provider that asked for patience; beyond, the asker is told at once."""
 
 T = TypeVar("T")
 
@@ -29,6 +39,24 @@ def may_retry(error: Exception) -> bool:
         error: What was raised.
     """
     return isinstance(error, Failure) and judge(error).same_provider
+
+
+class BudgetStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A retry budget as it stood at one moment.
+
+    Attributes:
+        left: Retries that could be made at once.
+        requests: Requests it looks back on.
+        retries: Retries it looks back on.
+        granted: Retries it has paid for since it was made.
+        refused: Retries it has refused since it was made.
+    """
+
+    left: int
+    requests: int
+    retries: int
+    granted: int
+    refused: int
 
 
 class RetryBudget:
@@ -44,11 +72,24 @@ class RetryBudget:
             ``ttl``.
         ttl: Seconds looked back.
 
+    Attributes:
+        granted: Retries it has paid for.
+        refused: Retries it has refused.
+
     Raises:
         ValueError: When a value makes no sense.
     """
 
-    __slots__ = ("_balance", "_floor", "_newest", "_ratio", "_slice", "_slices")
+    __slots__ = (
+        "_balance",
+        "_floor",
+        "_newest",
+        "_ratio",
+        "_slice",
+        "_slices",
+        "granted",
+        "refused",
+    )
 
     _SLICES = 10
 
@@ -66,6 +107,8 @@ class RetryBudget:
         self._slices: list[list[int]] = [[0, 0] for _ in range(self._SLICES)]
         self._balance = [0, 0]
         self._newest = 0
+        self.granted = 0
+        self.refused = 0
 
     def __repr__(self) -> str:
         requests, retries = self._balance
@@ -92,7 +135,9 @@ class RetryBudget:
         """
         index = self._advance(now)
         if self._left() < 1:
+            self.refused += 1
             return False
+        self.granted += 1
         self._slices[index][1] += 1
         self._balance[1] += 1
         return True
@@ -105,6 +150,22 @@ class RetryBudget:
         """
         self._advance(now)
         return max(0.0, self._left())
+
+    def status(self, now: float) -> BudgetStatus:
+        """Return a picture of it.
+
+        Args:
+            now: The present time.
+        """
+        left = int(self.left(now))
+        requests, retries = self._balance
+        return BudgetStatus(
+            left=left,
+            requests=requests,
+            retries=retries,
+            granted=self.granted,
+            refused=self.refused,
+        )
 
     def _left(self) -> float:
         requests, retries = self._balance
@@ -199,9 +260,12 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
         Returns:
             Seconds to wait before the next attempt; None when there shall be none: the attempts
-            are used up, or the wait would reach the deadline.
+            are used up, the provider asks for more than ``LONGEST_PAUSE``, or the wait would reach
+            the deadline.
         """
         if attempts >= self.max_attempts:
+            return None
+        if retry_after is not None and retry_after > LONGEST_PAUSE:
             return None
         delay = self.delay(attempts, retry_after, fraction=fraction)
         return delay if now + delay < deadline else None

@@ -52,6 +52,7 @@ class _Provider:
         "failures",
         "first_token",
         "first_tokens",
+        "gate_closed",
         "last_failure",
         "score",
         "set_aside",
@@ -74,6 +75,7 @@ class _Provider:
         self.circuit_opened = 0
         self.set_aside = 0
         self.last_failure: str | None = None
+        self.gate_closed = {"429": 0, "headers": 0}
 
     def count(self, attempt: Attempt, now: float) -> None:
         kind = attempt.kind
@@ -84,6 +86,8 @@ class _Provider:
             self.times.add(first_token, now)
         if attempt.usage is not None:
             self.tokens.add(attempt.usage)
+        if attempt.closed_gate is not None:
+            self.gate_closed[attempt.closed_gate] += 1
         if kind == "ok":
             self.succeeded += 1
             self.duration += attempt.duration
@@ -117,6 +121,7 @@ class _Provider:
             circuit_opened=self.circuit_opened,
             set_aside=self.set_aside,
             last_failure=self.last_failure,
+            gate_closed=dict(self.gate_closed),
         )
 
 

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from runtime.routing.retry import BudgetStatus
+
 __all__ = ["Metrics", "PartCounts", "ProviderMetrics", "TokenCounts"]
 
 
@@ -43,6 +45,8 @@ class ProviderMetrics(msgspec.Struct, frozen=True, kw_only=True):
         circuit_opened: How often its circuit breaker has opened.
         set_aside: How often it has been set aside because of its account.
         last_failure: The kind of the latest failure; None when there was none.
+        gate_closed: How often its rate gate has closed: by a ``429``, or by what the ``headers`` of
+            an answer said was left.
     """
 
     requests: int = 0
@@ -60,6 +64,7 @@ class ProviderMetrics(msgspec.Struct, frozen=True, kw_only=True):
     circuit_opened: int = 0
     set_aside: int = 0
     last_failure: str | None = None
+    gate_closed: dict[str, int] = {}
 
 
 class PartCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +106,8 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
         tokens: Tokens of all requests.
         providers: The counts of each provider.
         parts: What the daemon's own parts went through.
+        retry_budget: What pays for retries and fail-overs, as of the moment of asking; None in the
+            picture that telemetry publishes.
     """
 
     total_requests: int = 0
@@ -119,3 +126,4 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     tokens: TokenCounts = TokenCounts()
     providers: dict[str, ProviderMetrics] = {}
     parts: PartCounts = PartCounts()
+    retry_budget: BudgetStatus | None = None

@@ -98,7 +98,7 @@ async def test_a_caller_may_say_what_is_worth_another_try(autojump_clock: trio.a
 
 
 async def test_cancelling_ends_the_waiting(autojump_clock: trio.abc.Clock) -> None:
-    flaky = Flaky(down(retry_after=100.0))
+    flaky = Flaky(down(retry_after=50.0))
     with trio.move_on_after(5) as scope:
         await EXACT.with_retry(flaky)
     assert scope.cancelled_caught
