@@ -87,7 +87,8 @@ def forwarding_handler(
             ),
             dialect=dialect.name,
             group=route.group,
-            deadline=now + min(request_timeout, client_timeout(request)),
+            deadline=(deadline := now + min(request_timeout, client_timeout(request))),
+            answer_by=deadline,
             started=now,
         )
         answer = session.answer(request, dialect)

@@ -194,6 +194,7 @@ class ProviderAdapter:
             dialect=body.dialect,
             group=route.group,
             deadline=now + patience,
+            answer_by=now + patience,
             started=now,
         )
         answer = ChatAnswer(sink, job.request.request_id, job.deadline)

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from providers.actor import Acquire, Release, Trouble
-from providers.failures import Failure, FailureKind
+from providers.failures import Failure
 from providers.http import (
     ConnectionLost,
     DeadlineExceeded,
@@ -21,10 +21,12 @@ from providers.http import (
     ResponseHead,
     UpstreamConnection,
 )
-from providers.interface import ForwardRequest, ProviderInterface
+from providers.interface import ProviderInterface
 from providers.rate_limits import exhausted_for
 from providers.wire import AnswerFault, StreamReader, Usage
 from runtime.routing.gate import RateGate
+from runtime.routing.job import Job
+from runtime.routing.limits import not_whole, patience_for, stall_for, too_late
 from runtime.routing.refused import REFUSING, Refusal
 from supervision import ActorDown, CallTimeout, MailboxFull, NoProcess, Ref
 
@@ -76,24 +78,6 @@ class Answer(Protocol):
         Raises:
             AskerGone: When there is nobody left to take it.
         """
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One request of an asker, as routing sees it.
-
-    Attributes:
-        request: What goes to a provider.
-        dialect: The asker's dialect.
-        group: The group it goes to, if any.
-        deadline: When the asker stops waiting, on the clock of ``trio.current_time``.
-        started: When it was received.
-    """
-
-    request: ForwardRequest
-    dialect: str
-    group: str | None
-    deadline: float
-    started: float
 
 
 class ExchangeResult(msgspec.Struct, gc=False):
@@ -162,10 +146,9 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
         Failure: When the exchange failed and nothing has reached the asker.
         AskerGone: When the asker left; says nothing about the provider.
     """
-    settings = task.provider.settings
     stream = task.job.request.stream
-    patience = settings.first_token_timeout if stream else settings.answer_timeout
-    deadline = min(task.job.deadline, task.started + patience)
+    patience, _ = patience_for(task.job, task.provider.settings)
+    deadline = min(task.job.answer_by, task.started + patience)
     payload = task.provider.transform_request(task.job.request, task.model)
     connection = await _begin(task, payload, deadline, fresh=False)
     try:
@@ -195,12 +178,7 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
         else:
             await _relay_plain(task, connection, head, deadline, result)
     except DeadlineExceeded:
-        kind: FailureKind = "first_token_timeout" if stream else "timeout"
-        fair = min(patience, settings.first_token_timeout)
-        if task.started + fair > task.job.deadline:
-            kind = "deadline"  # an asker in a hurry says nothing about the provider
-        waited = f"no {'token' if stream else 'answer'} within {deadline - task.started:g} s"
-        raise Failure(kind, task.provider.name, waited) from None
+        raise too_late(task.job, task.provider.settings, task.started) from None
     except ConnectionLost as lost:
         raise _lost(task, lost) from lost
     except ProtocolError as error:
@@ -223,10 +201,21 @@ async def _begin(
         ended = "its task ended and is being restarted"
         raise _provider_down(task, ended, down) from down
     except CallTimeout as late:
+        if trio.current_time() >= task.job.answer_by:
+            raise _no_connection(task) from late
         raise Failure("queue_full", task.provider.name, str(late)) from late
+    except Failure as failure:
+        if failure.kind == "queue_full" and trio.current_time() >= task.job.answer_by:
+            raise _no_connection(task) from failure
+        raise
     except MailboxFull as full:
         raise Failure("queue_full", task.provider.name, str(full)) from full
     return connection
+
+
+def _no_connection(task: Exchange) -> Failure:
+    """Say that the asker's time was up while it waited for a connection."""
+    return too_late(task.job, task.provider.settings, task.started, "connection")
 
 
 def _give_back(actor: Ref, connection: UpstreamConnection) -> None:
@@ -354,8 +343,8 @@ async def _relay_events(
     """
     answer = task.answer
     name = task.provider.name
-    stall = task.provider.settings.stall_timeout
-    end = task.job.deadline
+    stall, stall_limit = stall_for(task.job, task.provider.settings)
+    end = min(task.job.deadline, task.started + task.provider.settings.answer_timeout)
 
     def take(piece: bytes) -> bool:
         events = reader.feed(piece)
@@ -369,13 +358,16 @@ async def _relay_events(
     while True:
         if answer.crowded:
             await answer.drain()
+        if trio.current_time() >= end:  # an asker who takes little by little gains no time
+            raise not_whole(task.job, task.provider.settings, task.started)
         try:
             going_on = await connection.relay(take, stall, end)
             last = b"" if going_on or reader.finished else reader.end()
         except DeadlineExceeded:
             if trio.current_time() >= end:
-                raise Failure("deadline", name, "the request's time is up") from None
-            raise Failure("stall", name, f"the stream was silent for {stall:g} s") from None
+                raise not_whole(task.job, task.provider.settings, task.started) from None
+            silent = f"the stream was silent for {stall:g} s ({stall_limit})"
+            raise Failure("stall", name, silent) from None
         except ConnectionLost as lost:
             raise _lost(task, lost) from lost
         except ProtocolError as error:

@@ -13,10 +13,21 @@ class GaveUp(Exception):  # noqa: N818 - names the event; the door turns it into
     Args:
         failures: What became of each candidate that was tried or passed over, in order.
         attempts: How many exchanges were made.
+        asked: The provider that was asked last; empty when none was.
+        soonest: Seconds until the first of the candidates can be asked again, where all of them
+            are kept back.
     """
 
-    def __init__(self, failures: Sequence[Failure], attempts: int) -> None:
+    def __init__(
+        self,
+        failures: Sequence[Failure],
+        attempts: int,
+        asked: str = "",
+        soonest: float | None = None,
+    ) -> None:
         super().__init__(failures, attempts)
+        self.soonest = soonest
+        self.asked = asked
         self.failures = failures
         self.attempts = attempts
 
@@ -28,6 +39,8 @@ class GaveUp(Exception):  # noqa: N818 - names the event; the door turns it into
     @property
     def retry_after(self) -> float | None:
         """Seconds after which asking again is worth it, where that is known."""
+        if self.soonest is not None:
+            return self.soonest
         known = [f.retry_after for f in self.failures if f.retry_after is not None]
         return min(known) if known else None
 

@@ -7,7 +7,7 @@ import msgspec
 
 from runtime.routing.verdicts import DEFAULT_FALLBACK, Fallback
 
-__all__ = ["Candidate", "Group", "Strategy"]
+__all__ = ["Candidate", "Group", "GroupTimeouts", "Strategy"]
 
 Strategy = Literal[
     "priority",
@@ -43,6 +43,32 @@ class Candidate(msgspec.Struct, frozen=True):
     fallback_on: frozenset[Fallback] = DEFAULT_FALLBACK
 
 
+class GroupTimeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on the waits of a request to a group, in seconds; None leaves what holds without.
+
+    Attributes:
+        total: For a request as a whole, all attempts together.
+        attempt: For one attempt, as long as another one could still stand in: for a whole plain
+            answer, or the first token of a streamed one.
+        first_token: For the first token of a streamed answer, in place of the provider's.
+        stall: For the next bytes in the middle of a stream, in place of the provider's.
+
+    Raises:
+        ValueError: When one of them is not above 0.
+    """
+
+    total: float | None = None
+    attempt: float | None = None
+    first_token: float | None = None
+    stall: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            seconds = getattr(self, name)
+            if seconds is not None and not 0 < seconds < math.inf:
+                raise ValueError(f"timeouts.{name} must be above 0 seconds, not {seconds}")
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Providers that stand in for each other.
 
@@ -53,6 +79,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         max_attempts: Exchanges for one request at most, over all members.
         health_threshold: The health score, 0 to 1, below which ``health_aware`` asks a member last.
         rebalance_interval: Seconds after which the standing of the members is made anew.
+        timeouts: Bounds on the waits of its requests; None for none of its own.
 
     Raises:
         ValueError: When it is empty, names a member twice, or has a value that makes no sense.
@@ -64,6 +91,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 3
     health_threshold: float = 0.5
     rebalance_interval: float = 10.0
+    timeouts: GroupTimeouts | None = None
 
     def __post_init__(self) -> None:
         if not self.members:

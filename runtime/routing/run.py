@@ -18,12 +18,10 @@ from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 from runtime.routing.refused import Refusal, Wider
 from runtime.routing.resolve import Route
+from runtime.routing.retry import LONGEST_PAUSE
 from runtime.routing.verdicts import judge
 
 __all__ = ["Run"]
-
-_LONGEST_PAUSE = 60.0
-"""Seconds a request is held for a provider that asked for patience; beyond, the asker is told."""
 
 _FIRST_LOOK = 0.02
 _LONGEST_LOOK = 0.25
@@ -59,6 +57,7 @@ class Run:
     __slots__ = (
         "_answer",
         "_asked",
+        "_candidates",
         "_charged",
         "_crashes",
         "_down_since",
@@ -78,6 +77,7 @@ class Run:
         self._job = job
         self._route = route
         self._answer = answer
+        self._candidates: Sequence[Candidate] = ()
         self._failures: list[Failure] = []
         self._tries: dict[str, int] = {}
         self._charged = 0
@@ -121,7 +121,7 @@ class Run:
     async def _rounds(self) -> None:
         now = self._job.started
         self._means.budget.deposit(now)
-        candidates = self._route.order(now)
+        candidates = self._candidates = self._route.order(now)
         rounds = 0
         wider: Wider | None = None
         while True:
@@ -135,7 +135,7 @@ class Run:
                     return
                 verdict = judge(failure, candidate.fallback_on)
                 if not verdict.next_provider:
-                    raise GaveUp([failure], self.attempts)
+                    raise GaveUp([failure], self.attempts, self._asked)
                 if failure.kind == "context_too_long":
                     wider = wider or Wider()
                     wider.note(failure, candidate)
@@ -154,7 +154,8 @@ class Run:
         # And a refusal by a content filter says more than the trouble others were in.
         tried.sort(key=lambda failure: failure.kind == "content_filter")
         passed = [failure for failure in failures if failure.provider not in self._tries]
-        return GaveUp([*passed, *tried], self.attempts)
+        soonest = self._means.soonest(self._candidates, trio.current_time())
+        return GaveUp([*passed, *tried], self.attempts, self._asked, soonest)
 
     def _exhausted(self) -> bool:
         """Tell whether the attempts are used up; those that died with their own task count less."""
@@ -192,7 +193,7 @@ class Run:
             delay = self._means.policy.delay(rounds, min(pauses))
         else:
             raise self._give_up()
-        if self._exhausted() or delay > _LONGEST_PAUSE or now + delay >= self._job.deadline:
+        if self._exhausted() or delay > LONGEST_PAUSE or now + delay >= self._job.answer_by:
             raise self._give_up()
         await trio.sleep(delay)
 
@@ -211,8 +212,11 @@ class Run:
             return self._note(Failure("not_configured", candidate.provider, "not configured"))
         if self._exhausted():
             raise self._give_up()
-        if now >= self._job.deadline:
-            self._note(Failure("timeout", candidate.provider, "the request's time was up before"))
+        job = self._job
+        if now >= job.answer_by:
+            waited = f"{job.answer_by - job.started:g} s ({job.answer_by_whom})"
+            up = f"not asked: the request's time was up after {waited}"
+            self._note(Failure("deadline", candidate.provider, up))
             raise self._give_up()
         if not upstream.actor.alive:
             down = "its task is being restarted"

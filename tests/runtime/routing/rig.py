@@ -132,6 +132,7 @@ class Rig:
             dialect="openai",
             group="g",
             deadline=now + patience,
+            answer_by=now + patience,
             started=now,
         )
 

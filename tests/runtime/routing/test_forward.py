@@ -126,7 +126,7 @@ async def test_a_request_whose_time_is_up_before_it_was_asked_is_a_timeout(
 ) -> None:
     async with one(tmp_path) as running:
         ended = await gave_up(running, patience=patience)
-        assert ended.last.kind == "timeout"
+        assert ended.last.kind == "deadline"
         assert running.finished[0].status == 504
 
 
