@@ -13,7 +13,7 @@ from runtime.cli import exits
 from runtime.cli.client import Daemon, quote
 from runtime.cli.errors import DaemonError, NoDaemon
 from runtime.cli.terminal import complain, show, table
-from runtime.view.wording import clean, duration, number, percent
+from runtime.view.wording import circuit_of, clean, duration, number, percent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _provider(name: str, facts: dict[str, Any]) -> list[tuple[str, str]]:
         state, style = "up", "good"
     else:
         state, style = "unhealthy", "warn"
-    circuit = str(facts.get("circuit_state") or "-") if configured else "-"
+    circuit = circuit_of(facts) or "-" if configured else "-"
     score = facts.get("health_score")
     in_flight = facts.get("in_flight")
     trouble = facts.get("last_error") if configured else facts.get("missing")

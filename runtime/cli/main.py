@@ -25,6 +25,7 @@ examples:
   standby tree                            watch the supervision tree
   standby tree --once                     the same as text, once
   standby kill provider:sim-a             kill a part and see it come back
+  standby breaker sim-a open              ask a provider no more, until reset
 
 exit codes:
   0    done; for status and tree: healthy
@@ -93,6 +94,10 @@ def _run(options: argparse.Namespace) -> int:
         from runtime.cli.tree import tree  # noqa: PLC0415 - the same
 
         return tree(options, socket)
+    if verb == "breaker":
+        from runtime.cli.breaker import breaker  # noqa: PLC0415 - the same
+
+        return breaker(options, socket)
     from runtime.cli import ask  # noqa: PLC0415 - the same
 
     return {"status": ask.status, "models": ask.models, "kill": ask.kill, "stop": ask.stop}[verb](
@@ -199,6 +204,16 @@ def _parser() -> argparse.ArgumentParser:
             "  standby kill provider:sim-a\n  standby kill telemetry\n",
         )
     )
+    _breaker(
+        verb(
+            "breaker",
+            "hold the circuit breaker of a provider open or closed, or let it go again",
+            "  standby breaker sim-a open       no request goes there\n"
+            "  standby breaker sim-a close      every request goes there, whatever fails\n"
+            "  standby breaker sim-a disable    the same, and nothing is counted\n"
+            "  standby breaker sim-a reset      it opens and closes by itself again\n",
+        )
+    )
     stop = verb(
         "stop",
         "stop the daemon in order, and wait until it is gone",
@@ -279,6 +294,20 @@ def _kill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the actor's name, as in the tree")
     _asks(parser)
     _wait(parser, 2.0, "for the actor to come back")
+
+
+def _breaker(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("provider", help="the provider's name")
+    parser.add_argument(
+        "command", type=_breaker_command, help="open, close, disable or reset (see the examples)"
+    )
+    _asks(parser)
+
+
+def _breaker_command(text: str) -> str:
+    from runtime.cli.breaker import command  # noqa: PLC0415 - lazily, as the verbs
+
+    return command(text)
 
 
 def _timeout(parser: argparse.ArgumentParser) -> None:

@@ -41,6 +41,10 @@ def build_routes(services: Services) -> Routes:
             "/health/metrics": {"GET": health.metrics},
             "/supervision/tree": {"GET": control.tree},
             "/supervision/{name}/kill": {"POST": control.kill},
+            "/control/breakers/{provider}/open": {"POST": control.open_breaker},
+            "/control/breakers/{provider}/close": {"POST": control.close_breaker},
+            "/control/breakers/{provider}/disable": {"POST": control.disable_breaker},
+            "/control/breakers/{provider}/reset": {"POST": control.reset_breaker},
             "/control/stop": {"POST": control.stop},
         }
     )

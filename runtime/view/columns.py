@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.view.lines import length
-from runtime.view.wording import bounded, clean, count, duration
+from runtime.view.wording import bounded, circuit_of, clean, count, duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _provider(row: Row, health: dict[str, Any], glyphs: Glyphs) -> list[Line]:
             [("not configured", "warn")],
         ]
     facts: Line = []
-    breaker = str(health.get("circuit_state") or row.extra.get("circuit_state") or "")
+    breaker = circuit_of(health) or str(row.extra.get("circuit_state") or "")
     if breaker:
         facts.append((breaker.replace("_", "-"), _BREAKER_STYLES.get(breaker, "bad")))
     short = facts[:]
@@ -242,13 +242,20 @@ def _breaker(row: Row, snapshot: Snapshot) -> list[Line]:
     if not state:
         return []
     shown: Line = [(state.replace("_", "-"), _BREAKER_STYLES.get(state, "bad"))]
-    wait = _first(row.extra.get("opens_in"), row.extra.get("half_open_in"))
-    if state == "open" and isinstance(wait, int | float) and wait > 0:
-        return [[*shown, (f", next try in {duration(wait)}", "dim")], shown]
-    return [shown]
+    wait = row.extra.get("retry_in")
+    if state != "open" or not isinstance(wait, int | float) or wait <= 0:
+        return [shown]
+    known: Line = [*shown, (f", next try in {duration(wait)}", "dim")]
+    reason = clean(str(row.extra.get("reason") or ""))
+    return [[*known, (f": {reason}", "dim")], known, shown] if reason else [known, shown]
 
 
-_BREAKER_STYLES = {"closed": "good", "half_open": "warn", "disabled": "dim"}
+_BREAKER_STYLES = {
+    "closed": "good",
+    "half_open": "warn",
+    "forced_closed": "warn",
+    "disabled": "dim",
+}
 
 
 def _joined(facts: Line, glyphs: Glyphs) -> Line:

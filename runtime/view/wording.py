@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["bounded", "clean", "count", "duration", "number", "percent"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["bounded", "circuit_of", "clean", "count", "duration", "number", "percent"]
+
+_BY_HAND = frozenset({"forced_open", "forced_closed", "disabled"})
 
 
 def duration(seconds: float) -> str:
@@ -42,6 +48,20 @@ def count(value: float) -> str:
 def number(value: float) -> str:
     """Return a whole number with its thousands set apart: `12,345`."""
     return f"{value:,.0f}"
+
+
+def circuit_of(health: Mapping[str, object]) -> str:
+    """Return how a provider's circuit breaker stands; a state set by hand under its own name.
+
+    Args:
+        health: What the daemon says of the provider.
+
+    Returns:
+        The state; nothing where none is said.
+    """
+    breaker = health.get("breaker")
+    state = breaker.get("state") if isinstance(breaker, dict) else None
+    return str(state if state in _BY_HAND else health.get("circuit_state") or "")
 
 
 def percent(share: float) -> str:
