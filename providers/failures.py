@@ -38,9 +38,11 @@ FailureKind = Literal[
 - ``server_error``: a status of 500 or more.
 - ``bad_answer``: a success that is none: not JSON, not the dialect, empty, or an error inside.
 - ``rate_limited``: 429; the provider asks for patience.
-- ``account``: the key, the permission or the credit is refused: 401, 402, 403 and their codes.
+- ``account``: the key, the permission or the credit is refused: 401, 402, 403 and their codes;
+  not a 403 about a model.
 - ``client_error``: the upstream refuses this request for what it says: 400, 422 ...
-- ``model_not_found``: the upstream does not know the model, or the path: 404.
+- ``model_not_found``: the upstream does not know the model, or the path: 404; or the key is not
+  good for the model: a 403 about one.
 - ``context_too_long``: the request is larger than the model's context window, or than the upstream
   takes: 413, or a 400 that says so.
 - ``content_filter``: a filter of the provider refuses the request or cut off the answer.

@@ -352,6 +352,9 @@ _TOO_LONG_WORDS = (
 """How a context window that is too small is told in a message: by Anthropic, which has no code for
 it (its prompt, and its prompt together with ``max_tokens``), and by servers of OpenAI's API."""
 
+_ABOUT_A_MODEL = re.compile(r"\bmodels?\b", re.IGNORECASE)
+"""How a 403 says that a key is good, but not for this model."""
+
 _MEANT_WITHIN_SUCCESS: frozenset[FailureKind] = frozenset(
     {"rate_limited", "account", "content_filter", "model_not_found", "context_too_long"}
 )
@@ -363,13 +366,15 @@ def classify_status(status: int, code: str, message: str) -> FailureKind:
     Args:
         status: The HTTP status.
         code: The error's type and code as the dialect names them.
-        message: The error's text; one provider tells a spent balance, and a prompt that is too
-            long, only there.
+        message: The error's text; one provider tells a spent balance, a prompt that is too long,
+            and a model that is not for this key, only there.
     """
     if any(word in code for word in _OUT_OF_CREDIT):
         return "account"
     if status == 429:
         return "rate_limited"
+    if status == 403 and ("model_not_found" in code or _ABOUT_A_MODEL.search(message)):
+        return "model_not_found"
     if status in {401, 402, 403}:
         return "account"
     if status == 408:
