@@ -6,6 +6,7 @@ provider of its own: what a fault does to breaker, gate or account stays there.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
@@ -28,37 +29,45 @@ class Meaning:
     Attributes:
         statuses: What the asker may be told when nothing is left.
         over: Whether the next provider is asked.
+        counted: What becomes of the provider: ``failure`` (its breaker counts one), ``set_aside``
+            (its account is refused), ``gate`` (it is left alone for a while), or nothing.
     """
 
     statuses: frozenset[int]
     over: bool = True
+    counted: Literal["failure", "set_aside", "gate", "nothing"] = "failure"
 
 
 def _means(*statuses: int, over: bool = True) -> Meaning:
     return Meaning(frozenset(statuses), over)
 
 
-FINE = _means(200, over=False)
+def _refused(status: int, *, over: bool = False) -> Meaning:
+    return Meaning(frozenset({status}), over, "nothing")
+
+
+FINE = _refused(200)
 """The answer is good."""
+ACCOUNT = Meaning(frozenset({502}), counted="set_aside")
 BROKEN = _means(0, over=False)
 """Tokens go out, then an honest error."""
 
 ANY: Mapping[str, Meaning] = {
     "none": FINE,
-    "status_400": _means(400, over=False),
-    "status_401": _means(502),
-    "status_402": _means(502),
-    "status_403": _means(502),
-    "status_404": _means(404),
-    "status_413": _means(413, over=False),
-    "status_422": _means(422, over=False),
-    "status_429": _means(429),
+    "status_400": _refused(400),
+    "status_401": ACCOUNT,
+    "status_402": ACCOUNT,
+    "status_403": ACCOUNT,
+    "status_404": _refused(404, over=True),
+    "status_413": _refused(413),
+    "status_422": _refused(422),
+    "status_429": Meaning(frozenset({429}), counted="gate"),
     "status_500": _means(502),
     "status_502": _means(502),
     "status_503": _means(503),
     "status_504": _means(504),
     "status_529": _means(503),
-    "insufficient_quota": _means(502),
+    "insufficient_quota": ACCOUNT,
     "error_body_200": _means(502, 503),
     "html_200": _means(502),
     "empty_completion": _means(502),
@@ -148,8 +157,10 @@ def test_with_a_spare(daemon: Daemon, fault: str, dialect: str, stream: bool) ->
     name = f"over-{_name(fault, dialect, stream=stream)}"
     if meaning is BROKEN:
         _assert_broken(daemon, f"g-{name}", dialect)
+        _assert_counted(daemon, name, meaning)
         return
     reply = daemon.ask("POST", PATHS[dialect], request_body(dialect, f"g-{name}", stream=stream))
+    _assert_counted(daemon, name, meaning)
     if meaning.over:
         assert reply.status == 200, reply.body
         assert reply.headers["x-standby-provider"] == f"good-{dialect}"
@@ -168,11 +179,13 @@ def test_with_nothing_left(daemon: Daemon, fault: str, dialect: str, stream: boo
     name = f"only-{_name(fault, dialect, stream=stream)}"
     if meaning is BROKEN:
         _assert_broken(daemon, f"g-{name}", dialect)
+        _assert_counted(daemon, name, meaning)
         return
     body = request_body(dialect, f"g-{name}", stream=stream)
     # A rate limit is waited for within the request's time: not here.
     time = "0.5" if fault == "status_429" else "5"
     reply = daemon.ask("POST", PATHS[dialect], body, {"x-request-timeout": time})
+    _assert_counted(daemon, name, meaning)
     assert reply.status in meaning.statuses, reply.body
     if reply.status == 200:
         return
@@ -185,6 +198,17 @@ def test_with_nothing_left(daemon: Daemon, fault: str, dialect: str, stream: boo
         assert reply.json["type"] == "error"
     if reply.status >= 500:
         assert name in error["message"], "the error names the provider"
+
+
+def _assert_counted(daemon: Daemon, provider: str, meaning: Meaning) -> None:
+    """See what the failure has done to its provider: breaker, account, gate."""
+    counted = meaning.counted
+    facts = daemon.wait_health(
+        provider,
+        consecutive_failures=1 if counted == "failure" else 0,
+        set_aside=counted == "set_aside",
+    )
+    assert (facts["gate_opens_in"] > 0) == (counted == "gate"), facts
 
 
 def _assert_broken(daemon: Daemon, model: str, dialect: str) -> None:
