@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import forward, messaging
+from benchmarks import forward, messaging, routing
 
 BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "forward": forward.main,
     "messaging": messaging.main,
+    "routing": routing.main,
 }
 
 
