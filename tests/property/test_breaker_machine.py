@@ -1,7 +1,7 @@
 """Whatever happens in whatever order, a circuit does what its transition table and rules say."""
 
 import math
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import pytest
 from hypothesis import given
@@ -25,12 +25,23 @@ SETTINGS = st.builds(
     failure_threshold=st.integers(1, 4),
     failure_rate=st.sampled_from([0.2, 0.5, 1.0]),
     minimum_calls=st.integers(1, 6),
+    slow_call_threshold=st.sampled_from([None, 2.0]),
+    slow_call_rate=st.sampled_from([0.3, 1.0]),
     window=st.sampled_from([1.0, 3.0, 10.0]),
     recovery_timeout=st.sampled_from([1.0, 5.0]),
     max_recovery_timeout=st.sampled_from([2.0, 20.0]),
     half_open_limit=st.integers(1, 3),
     probe_timeout=st.sampled_from([2.0, 30.0]),
 )
+
+
+class Ended(NamedTuple):
+    """One call as the model remembers it."""
+
+    at: float
+    started: float
+    failed: bool
+    slow: bool | None
 
 
 class Breaker(RuleBasedStateMachine):
@@ -43,7 +54,9 @@ class Breaker(RuleBasedStateMachine):
         self.fraction = 0.5
         self.circuit = self.fresh()
         self.permits: list[tuple[Permit, float]] = []
-        self.outcomes: list[tuple[float, bool]] = []
+        self.outcomes: list[Ended] = []
+        self.probes = [0, 0]
+        self.held: dict[int, float] = {}
 
     def fresh(self) -> Circuit:
         return Circuit(self.settings, now=self.now, fraction=lambda: self.fraction)
@@ -54,6 +67,7 @@ class Breaker(RuleBasedStateMachine):
         self.settings = settings
         self.circuit = self.fresh()
         self.permits.clear()
+        self.begin_state()
 
     @rule(
         seconds=st.sampled_from([0.0, 0.1, 0.9, 1.0, 2.5, 6.0, 40.0]),
@@ -75,23 +89,41 @@ class Breaker(RuleBasedStateMachine):
             assert permit is ALWAYS
         elif before in {"open", "forced_open"}:
             assert permit is None
+        if before == "half_open":
+            assert could == (self.free() > 0)
         if permit is not None:
             assert circuit.retry_in(self.now) == 0
             self.permits.append((permit, self.now))
+            if permit is not ALWAYS:
+                self.held[id(permit)] = self.now + self.settings.probe_timeout
+
+    def free(self) -> int:
+        """Return how many probes a half-open circuit should let go."""
+        out = sum(expires > self.now for expires in self.held.values())
+        return self.settings.half_open_limit - sum(self.probes) - out
 
     @precondition(lambda self: self.permits)
     @rule(data=st.data(), times=st.integers(1, 2))
     def give_back(self, data: st.DataObject, times: int) -> None:
+        """A call is cancelled: nothing is recorded, and its permit serves another."""
         permit, _ = self.permits.pop(data.draw(st.integers(0, len(self.permits) - 1)))
         for _ in range(times):
             permit.release()
+        self.held.pop(id(permit), None)
+        if self.circuit.state == "half_open":
+            assert self.circuit.ready(self.now) == (self.free() > 0)
 
     @precondition(lambda self: self.permits)
-    @rule(data=st.data(), failed=st.booleans())
-    def end_call(self, data: st.DataObject, failed: bool) -> None:
+    @rule(
+        data=st.data(),
+        failed=st.booleans(),
+        first_token=st.sampled_from([None, 0.5, 2.0, 2.5]),
+    )
+    def end_call(self, data: st.DataObject, failed: bool, first_token: float | None) -> None:
         permit, started = self.permits.pop(data.draw(st.integers(0, len(self.permits) - 1)))
         permit.release()
-        self.record(failed, started)
+        self.held.pop(id(permit), None)
+        self.record(failed, started, None if failed else first_token)
 
     @rule(failed=st.booleans())
     def stale_outcome(self, failed: bool) -> None:
@@ -105,27 +137,40 @@ class Breaker(RuleBasedStateMachine):
             self.circuit.consecutive,
         )
 
-    def record(self, failed: bool, started: float) -> None:
+    def record(self, failed: bool, started: float, first_token: float | None) -> None:
         circuit, settings = self.circuit, self.settings
         circuit.tick(self.now)
+        slow = circuit.is_slow(first_token)
+        if settings.slow_call_threshold is None or first_token is None:
+            assert slow is None
+        else:
+            assert slow == (first_token > settings.slow_call_threshold)
         before, openings = circuit.state, circuit.openings
         held = self.now - circuit.since
         counts = before == "closed" and started >= circuit.since
         if counts:
-            self.outcomes.append((self.now, failed))
-        circuit.record(failed=failed, started=started, now=self.now)
+            self.outcomes.append(Ended(self.now, started, failed, slow))
+        probe = before == "half_open" and started >= circuit.since
+        if probe:
+            self.probes[failed or slow is True] += 1
+        passed, bad = self.probes
+        refused = bad >= settings.failure_rate * settings.half_open_limit
+        decided = refused or passed + bad >= settings.half_open_limit
+        circuit.record(failed=failed, started=started, now=self.now, slow=slow)
         if circuit.state == before:
-            if counts:
-                assert not (failed and self.should_trip())
+            assert not (counts and self.should_trip(failed, slow))
+            assert not (probe and decided)
             return
         if before == "closed":
             assert circuit.state == "open"
-            assert failed
-            assert self.should_trip()
+            assert self.should_trip(failed, slow)
+            assert ("slow" in circuit.why) == (not failed)
         else:
-            assert before == "half_open"
-            assert circuit.state == ("open" if failed else "closed")
-        self.outcomes.clear()
+            assert probe
+            assert decided
+            assert circuit.state == ("open" if refused else "closed")
+        assert bool(circuit.why) == (circuit.state == "open")
+        self.begin_state()
         if circuit.state == "open":
             again = 0 if before == "closed" and held >= settings.window else openings
             whole = min(settings.max_recovery_timeout, settings.recovery_timeout * 2.0**again)
@@ -133,20 +178,37 @@ class Breaker(RuleBasedStateMachine):
             assert whole / 2 - 1e-6 <= wait <= whole + 1e-6
             assert circuit.openings == again + 1
 
-    def should_trip(self) -> bool:
+    def begin_state(self) -> None:
+        """Forget what was counted in the state before."""
+        self.outcomes.clear()
+        self.probes = [0, 0]
+        self.held.clear()
+
+    def streak(self) -> int:
+        """Return the failures in a row; those that one event ended together are one."""
+        row, event = 0, -math.inf
+        for call in self.outcomes:
+            if not call.failed:
+                row = 0
+            elif not (call.started < event <= call.at <= event + 1.0):
+                row, event = row + 1, call.at
+        return row
+
+    def should_trip(self, failed: bool, slow: bool | None) -> bool:
         settings = self.settings
-        streak = 0
-        for _, failed in reversed(self.outcomes):
-            if not failed:
-                break
-            streak += 1
-        newest = int(self.now)
-        recent = [
-            failed for at, failed in self.outcomes if int(at) > newest - math.ceil(settings.window)
-        ]
-        return streak >= settings.failure_threshold or (
-            len(recent) >= settings.minimum_calls
-            and sum(recent) >= settings.failure_rate * len(recent)
+        oldest = int(self.now) - math.ceil(settings.window)
+        recent = [call for call in self.outcomes if int(call.at) > oldest]
+        if failed:
+            failures = sum(call.failed for call in recent)
+            return self.streak() >= settings.failure_threshold or (
+                len(recent) >= settings.minimum_calls
+                and failures >= settings.failure_rate * len(recent)
+            )
+        timed = [call.slow for call in recent if call.slow is not None]
+        return (
+            slow is True
+            and len(timed) >= settings.minimum_calls
+            and sum(timed) >= settings.slow_call_rate * len(timed)
         )
 
     @rule(event=st.sampled_from(get_args(Event)))
@@ -169,7 +231,8 @@ class Breaker(RuleBasedStateMachine):
             return
         circuit.fire(event, self.now)
         assert circuit.state == TRANSITIONS[self.state_of(event)].get(event)
-        self.outcomes.clear()
+        assert circuit.passing == (event != "force_open")
+        self.begin_state()
 
     @staticmethod
     def state_of(event: Event) -> State:
@@ -179,6 +242,7 @@ class Breaker(RuleBasedStateMachine):
     def recall(self) -> None:
         """What a restarted breaker does: whatever is out may not block new probes."""
         self.circuit.recall_permits()
+        self.held.clear()
         if self.circuit.at(self.now) == "half_open":
             assert self.circuit.ready(self.now)
 
@@ -186,6 +250,7 @@ class Breaker(RuleBasedStateMachine):
     def totals_are_sane(self) -> None:
         window = self.circuit.window
         assert 0 <= window.failures <= window.calls
+        assert 0 <= window.slow <= window.timed <= window.calls
 
     @invariant()
     def it_can_always_recover(self) -> None:

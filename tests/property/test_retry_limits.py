@@ -19,6 +19,7 @@ class Budget(RuleBasedStateMachine):
         self.now = 0.0
         self.requests: list[float] = []
         self.retries: list[float] = []
+        self.refused = 0
 
     @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 4.0, 11.0]))
     def wait(self, seconds: float) -> None:
@@ -38,6 +39,8 @@ class Budget(RuleBasedStateMachine):
             assert allowed == (left >= 1)
             if allowed:
                 self.retries.append(self.now)
+            else:
+                self.refused += 1
 
     @invariant()
     def retries_stay_within_the_share(self) -> None:
@@ -47,6 +50,21 @@ class Budget(RuleBasedStateMachine):
         # Some retries may have been paid for by requests that the window has just forgotten.
         earlier = sum(self.now - 2 * TTL < at <= self.now - TTL for at in self.requests)
         assert retries <= FLOOR * TTL + RATIO * (requests + earlier) + 1e-6
+
+    @invariant()
+    def all_retries_together_stay_within_the_share_and_the_floor(self) -> None:
+        # A slice is forgotten between 0.9 and 1.0 of ttl after its newest event.
+        periods = 1 + self.now / (0.9 * TTL)
+        most = RATIO * len(self.requests) + FLOOR * TTL * periods
+        assert len(self.retries) <= most + 1e-6
+
+    @invariant()
+    def its_status_says_so(self) -> None:
+        status = self.budget.status(self.now)
+        assert (status.granted, status.refused) == (len(self.retries), self.refused)
+        assert status.left == int(self.budget.left(self.now))
+        assert status.retries <= len(self.retries)
+        assert status.requests <= len(self.requests)
 
     @invariant()
     def a_quiet_daemon_can_retry(self) -> None:
@@ -142,6 +160,13 @@ class Gate(RuleBasedStateMachine):
             assert 0.5 <= wait <= self.SETTINGS.max_pause
             self.promised = self.now + wait
         assert abs(self.now + wait - max(self.now, self.promised)) < 1e-6
+
+    @rule(seconds=st.floats(0.001, 10))
+    def foresee(self, seconds: float) -> None:
+        before = (self.gate.refusals, self.gate.opens_in(self.now) == 0)
+        assert self.gate.foresee(self.now, seconds) == before[1]
+        assert self.gate.refusals == before[0], "a forecast is no refusal"
+        self.promised = max(self.promised, self.now + seconds)
 
     @rule(seconds=st.floats(0, 50))
     def close_until(self, seconds: float) -> None:

@@ -161,6 +161,10 @@ def test_forced_states_hold_until_a_reset() -> None:
         ("half_open_limit", 0),
         ("failure_rate", 0.0),
         ("failure_rate", 1.1),
+        ("slow_call_rate", 0.0),
+        ("slow_call_rate", 1.1),
+        ("slow_call_threshold", 0.0),
+        ("slow_call_threshold", math.inf),
         ("window", 0.0),
         ("recovery_timeout", math.inf),
         ("probe_timeout", -1.0),
@@ -255,3 +259,117 @@ def test_nothing_hastens_what_a_person_holds_open() -> None:
     assert view.hasten(1.0)
     assert view.acquire(1.0) is not None
     assert view.reason(1.0) == "set_aside", "its probe is out"
+
+
+def answer(subject: Circuit, first_token: float | None, now: float = 0.0) -> None:
+    """Record one good answer that began at ``now``."""
+    slow = subject.is_slow(first_token)
+    subject.record(failed=False, started=now, now=now, slow=slow)
+
+
+def test_a_share_of_slow_answers_opens_it_and_it_says_so() -> None:
+    subject = circuit(slow_call_threshold=2.0, slow_call_rate=0.5, minimum_calls=4)
+    for first_token in (2.0, 0.1, 2.1):
+        answer(subject, first_token)
+    assert state(subject) == "closed", "too few to tell"
+    answer(subject, 9.0)
+    assert state(subject) == "open"
+    assert subject.why == ("2 of 4 answers within 30 s were slow (first token after more than 2 s)")
+
+
+def test_answers_without_a_first_token_neither_help_nor_hurt_a_slow_provider() -> None:
+    subject = circuit(slow_call_threshold=2.0, slow_call_rate=0.5, minimum_calls=2)
+    for _ in range(20):
+        answer(subject, None)
+    answer(subject, 3.0)
+    assert state(subject) == "closed"
+    answer(subject, 3.0)
+    assert state(subject) == "open"
+
+
+def test_slow_answers_are_forgotten_with_the_window() -> None:
+    subject = circuit(slow_call_threshold=2.0, minimum_calls=2, window=10)
+    answer(subject, 3.0, 1.0)
+    answer(subject, 3.0, 12.0)
+    assert state(subject) == "closed"
+    assert subject.window.slow == 1
+
+
+def test_without_a_threshold_no_answer_is_slow() -> None:
+    subject = circuit(minimum_calls=1, slow_call_rate=0.1)
+    for _ in range(50):
+        answer(subject, 3600.0)
+    assert state(subject) == "closed"
+    assert subject.window.timed == 0
+
+
+def test_a_slow_probe_is_a_failed_one() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10, slow_call_threshold=2.0)
+    fail(subject, 1)
+    subject.tick(5.0)
+    answer(subject, 3.0, 5.0)
+    assert state(subject) == "open"
+    assert subject.why == "its probe was slow"
+
+
+def test_calls_that_fail_by_one_event_count_once_in_the_row_and_each_in_the_window() -> None:
+    subject = circuit(failure_threshold=5, minimum_calls=100)
+    for number in range(50):
+        # Fifty requests on one connection, begun one after another, until it breaks.
+        subject.record(failed=True, started=number * 0.1, now=10.0 + number * 0.001)
+    assert state(subject) == "closed"
+    assert (subject.consecutive, subject.window.failures) == (1, 50)
+    for number in range(3):
+        fail(subject, 1, 11.0 + number)
+    assert state(subject) == "closed"
+    fail(subject, 1, 15.0)
+    assert state(subject) == "open"
+    assert subject.why == "5 failures in a row"
+
+
+def test_many_calls_that_fail_by_one_event_open_it_by_their_share() -> None:
+    subject = circuit(failure_threshold=5, minimum_calls=10, failure_rate=0.5)
+    for number in range(10):
+        subject.record(failed=True, started=0.1 * number, now=10.0)
+    assert state(subject) == "open"
+    assert subject.why == "10 of 10 calls within 30 s failed"
+
+
+def test_calls_that_time_out_one_by_one_are_no_one_event() -> None:
+    subject = circuit(failure_threshold=5, minimum_calls=100)
+    for number in range(5):
+        began = number * 3.0
+        subject.record(failed=True, started=began, now=began + 60.0)
+    assert state(subject) == "open"
+
+
+def test_it_no_longer_says_why_once_it_has_recovered() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10)
+    fail(subject, 1)
+    assert subject.why == "1 failure in a row"
+    subject.tick(5.0)
+    assert subject.why == "1 failure in a row", "half-open, it still matters"
+    fail(subject, 1, 5.0)
+    assert subject.why == "its probe failed"
+    subject.fire("force_close", 6.0)
+    assert subject.why == ""
+
+
+def test_other_settings_hold_at_once_and_another_window_begins_empty() -> None:
+    subject = circuit(failure_threshold=3, minimum_calls=100)
+    fail(subject, 2)
+    subject.configure(BreakerSettings(failure_threshold=2, minimum_calls=100))
+    assert subject.window.failures == 2
+    subject.configure(BreakerSettings(failure_threshold=9, minimum_calls=100, window=5.0))
+    assert (subject.window.failures, subject.consecutive) == (0, 2)
+
+
+def test_a_refusal_and_the_status_say_why_it_is_open() -> None:
+    view = BreakerView("a", BreakerSettings(failure_threshold=2), now=0.0)
+    fail(view.circuit, 2)
+    assert "(2 failures in a row)" in str(view.refusal("a", 1.0))
+    assert view.status(1.0).reason == "2 failures in a row"
+    view.circuit.fire("force_open", 1.0)
+    assert view.status(1.0).reason == "held open by hand"
+    view.circuit.fire("reset", 1.0)
+    assert view.status(1.0).reason is None

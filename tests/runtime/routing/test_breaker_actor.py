@@ -3,7 +3,9 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
+import msgspec
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked as settle
@@ -11,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked as settle
 from providers.failures import Failure
 from runtime.outcome import CircuitChanged
 from runtime.routing.breaker import ALWAYS, BreakerSettings
+from runtime.routing.breaker_actor import Outcome
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.manager import (
     CircuitBreakerManager,
@@ -34,9 +37,9 @@ class Listener(Actor):
 class House:
     """Two breakers, a manager bound to them, and somebody who hears of changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: BreakerSettings) -> None:
         self.views: Table[str, BreakerView] = Table()
-        self.manager = CircuitBreakerManager(self.views, SETTINGS)
+        self.manager = CircuitBreakerManager(self.views, settings)
         self.heard: list[CircuitChanged] = []
         self.system: System
 
@@ -53,8 +56,8 @@ class House:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[House]:
-    house = House()
+async def opened(settings: BreakerSettings = SETTINGS) -> AsyncIterator[House]:
+    house = House(settings)
     root = supervisor(
         "root",
         [
@@ -262,3 +265,73 @@ async def test_the_tree_shows_how_a_breaker_stands(autojump_clock: trio.abc.Cloc
         shown = breakers.children[0].extra
         assert shown["state"] == "open"
         assert shown["failures"] == 2
+
+
+SLOW = BreakerSettings(slow_call_threshold=2.0, minimum_calls=3, recovery_timeout=10.0)
+
+
+async def test_slow_streamed_answers_open_the_breaker_and_plain_ones_do_not(
+    autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(SLOW) as house:
+        await house.report(*(attempt(first_token=30.0, duration=30.0) for _ in range(20)))
+        assert house.manager.get_circuit_state("a").state == "closed"
+        streamed = msgspec.structs.replace(attempt(first_token=3.0), stream=True)
+        with caplog.at_level(logging.INFO, logger="standby.routing"):
+            await house.report(streamed, streamed, streamed)
+        status = house.manager.get_circuit_state("a")
+        assert (status.state, status.slow, status.failures) == ("open", 3, 0)
+        assert status.reason is not None
+        assert "3 of 3 answers" in status.reason
+        [line] = caplog.messages
+        assert line.startswith(f"a: circuit opened: {status.reason}; probed in ")
+
+
+async def test_a_call_through_the_manager_is_slow_by_its_whole_duration(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with opened(SLOW) as house:
+        for _ in range(3):
+            await house.manager.with_circuit_breaker("a", partial(trio.sleep, 2.5))
+        await settle()
+        assert house.manager.get_circuit_state("a").state == "open"
+
+
+async def test_each_change_is_logged_once_however_many_requests_see_it(
+    autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened() as house:
+        with caplog.at_level(logging.INFO, logger="standby.routing"):
+            await house.report(*(attempt(kind="reset") for _ in range(30)))
+            for _ in range(30):
+                assert house.manager.view("a").acquire(trio.current_time()) is None
+            await trio.sleep(10.5)
+            await house.report(*(attempt(kind="ok") for _ in range(30)))
+        opening, half_open, closing = caplog.messages
+        assert opening.startswith("a: circuit opened: 2 failures in a row; probed in")
+        assert half_open == "a: circuit half-open: the next request probes it"
+        assert closing == "a: circuit closed"
+
+
+async def test_a_streamed_probe_counts_once(autojump_clock: trio.abc.Clock) -> None:
+    two = BreakerSettings(failure_threshold=1, recovery_timeout=10.0, half_open_limit=2)
+    async with opened(two) as house:
+        await house.report(attempt(kind="reset"))
+        await trio.sleep(10.5)
+        began = trio.current_time()
+        await house.report(Outcome("ok", began, 0.2))
+        await house.report(msgspec.structs.replace(attempt(started=began), proved=True))
+        assert house.manager.get_circuit_state("a").state == "half_open"
+        await house.report(attempt(kind="ok", started=began))
+        assert house.manager.get_circuit_state("a").state == "closed"
+
+
+async def test_what_a_person_has_set_outlives_the_breakers_task(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with opened() as house:
+        await house.manager.steer_circuit("a", "force_open")
+        await house.kill()
+        assert house.manager.get_circuit_state("a").state == "forced_open"
+        breakers = house.system.snapshot().children[1]
+        assert breakers.children[0].extra["reason"] == "held open by hand"

@@ -171,6 +171,23 @@ def test_retry_after_is_read_in_all_its_forms(
     assert found == (None if seconds is None else pytest.approx(seconds))
 
 
+@pytest.mark.parametrize("skew", [-7200.0, 0.0, 7200.0])
+def test_a_date_is_taken_relative_to_the_answers_own_clock(skew: float) -> None:
+    asked = (b"retry-after", b"Sun, 06 Nov 1994 08:49:47 GMT")
+    dated = (b"date", b"Sun, 06 Nov 1994 08:49:37 GMT")
+    assert parse_retry_after([asked, dated], wall_time=NOON + skew) == 10
+    assert parse_retry_after([asked, (b"date", b"today")], wall_time=NOON) == 10
+
+
+async def test_patience_of_more_than_a_minute_is_never_waited_for(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    flaky = Flaky(down(retry_after=60.5))
+    with pytest.raises(Failure):
+        await EXACT.with_retry(flaky)
+    assert len(flaky.asked) == 1
+
+
 # ---- the gate
 
 

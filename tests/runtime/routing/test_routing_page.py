@@ -1,5 +1,6 @@
 """The tables in docs/routing.md say what the code does."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -9,10 +10,12 @@ import msgspec
 from runtime.configuration.settings import GroupConfig
 from runtime.configuration.shape import Choice, Series, fields
 from runtime.routing.breaker import TRANSITIONS, BreakerSettings
+from runtime.routing.breaker_actor import Command
 from runtime.routing.plan import STRATEGIES, Candidate, Group
 from runtime.routing.retry import RetryPolicy
 from runtime.routing.verdicts import VERDICTS, Fallback
 
+BY_HAND = get_args(Command)
 PAGE = Path(__file__).parents[3] / "docs" / "routing.md"
 
 
@@ -47,6 +50,18 @@ def test_every_transition_is_on_the_page_and_no_other() -> None:
         for state, row in TRANSITIONS.items()
         for event, following in row.items()
     }
+
+
+def test_the_drawing_has_every_change_that_comes_by_itself() -> None:
+    lines = PAGE.read_text(encoding="utf-8")
+    drawing = re.findall(r"[a-z_]+", lines[lines.index("The same as a drawing") :].split("```")[1])
+    drawn = {"closed", "open", "half_open"}
+    assert sorted(drawing) == sorted(
+        [
+            *drawn,
+            *(event for state in drawn for event in TRANSITIONS[state] if event not in BY_HAND),
+        ]
+    )
 
 
 def test_every_verdict_is_on_the_page() -> None:
