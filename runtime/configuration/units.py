@@ -3,7 +3,14 @@
 import re
 from decimal import Decimal
 
-__all__ = ["format_duration", "format_size", "is_bare", "parse_duration", "parse_size"]
+__all__ = [
+    "format_duration",
+    "format_size",
+    "is_bare",
+    "parse_duration",
+    "parse_size",
+    "parse_wait",
+]
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {
@@ -17,6 +24,7 @@ _BYTES = {
 }
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,30})?) ?(ms|s|m|h)", re.ASCII)
 _SIZE = re.compile(r"(\d{1,12}) ?([KMG]i?B|B)", re.ASCII)
+_LONGEST_BARE = 32
 _BARE = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 
 
@@ -30,6 +38,24 @@ def parse_duration(text: str) -> float:
     if found is not None:
         return float(found[1]) * _SECONDS[found[2]]
     raise ValueError('expected a duration with its unit, such as "500ms", "30s", "5m" or "2h"')
+
+
+def parse_wait(text: str) -> float:
+    """Return the seconds that ``text`` names, as headers and the command line have it.
+
+    Other than in a file, a number without a unit is seconds: that is how every client says it.
+
+    Raises:
+        ValueError: When it is none, or 0; the text says what was expected.
+    """
+    seconds = 0.0
+    if _BARE.fullmatch(text) is not None and len(text) <= _LONGEST_BARE:
+        seconds = float(text)
+    elif _DURATION.fullmatch(text) is not None:
+        seconds = parse_duration(text)
+    if seconds <= 0:
+        raise ValueError('expected seconds above 0, or a duration such as "500ms", "30s" or "2m"')
+    return seconds
 
 
 def format_duration(seconds: float) -> str:

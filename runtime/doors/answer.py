@@ -1,5 +1,6 @@
 """The asker's side of an exchange: turns an upstream's answer into bytes on a client connection."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from providers.http import (
@@ -45,11 +46,13 @@ class DoorAnswer:
         request_id: The daemon's id of the request.
         chunked: Whether the client understands chunked bodies (HTTP/1.1).
         keep_alive: Whether the connection stays open after a complete answer.
+        deadline: When the client must have taken it, on the clock of ``trio.current_time``.
     """
 
     __slots__ = (
         "_chunked",
         "_connection",
+        "_deadline",
         "_delimited",
         "_dialect",
         "_head",
@@ -69,8 +72,10 @@ class DoorAnswer:
         *,
         chunked: bool,
         keep_alive: bool,
+        deadline: float = math.inf,
     ) -> None:
         self._connection = connection
+        self._deadline = deadline
         self._dialect = dialect
         self._request_id = request_id
         self._id_header = REQUEST_ID_HEADERS[dialect.name]
@@ -138,10 +143,11 @@ class DoorAnswer:
         """Wait until the client has taken most of what was sent.
 
         Raises:
-            AskerGone: When it has left, or takes nothing for too long.
+            AskerGone: When it has left, takes nothing for too long, or has not taken most of it
+                when its time is up.
         """
         try:
-            await self._connection.drain()
+            await self._connection.drain(self._deadline)
         except ConnectionLost as lost:
             raise AskerGone(str(lost)) from lost
 

@@ -12,7 +12,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from providers.http import Limits, Poller, Request, ResponseHead, ServerConnection
 from providers.wire import ANTHROPIC, OPENAI
-from runtime.doors.forwarding import client_timeout
 from runtime.doors.session import Access, Routes, Session
 from runtime.identifiers import RequestIds
 
@@ -72,6 +71,10 @@ ROUTES = Routes(
         "/models/{id}": {"GET": segment, "POST": segment},
     }
 )
+
+
+def request(*headers: tuple[bytes, bytes]) -> Request:
+    return Request("POST", "/", list(headers), b"", keep_alive=True, http_version="1.1")
 
 
 class Client:
@@ -486,29 +489,6 @@ async def test_when_the_door_closes_a_request_on_its_way_in_is_still_answered(
     assert b"connection: close" in head
     assert body == b'{"hello":1}'
     assert client.ended.is_set()
-
-
-def request(*headers: tuple[bytes, bytes]) -> Request:
-    return Request("POST", "/", list(headers), b"", keep_alive=True, http_version="1.1")
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ([], float("inf")),
-        ([(b"x-stainless-timeout", b"30")], 30),
-        ([(b"x-stainless-timeout", b"30"), (b"x-request-timeout", b"2.5")], 2.5),
-        ([(b"x-stainless-read-timeout", b"NOT_GIVEN")], float("inf")),
-        ([(b"x-request-timeout", b"nan")], float("inf")),
-        ([(b"x-request-timeout", b"-1")], float("inf")),
-        ([(b"x-request-timeout", b"0")], float("inf")),
-        ([(b"x-request-timeout", b"")], float("inf")),
-    ],
-)
-def test_the_clients_own_patience_is_read(
-    headers: list[tuple[bytes, bytes]], seconds: float
-) -> None:
-    assert client_timeout(request(*headers)) == seconds
 
 
 async def test_an_answer_shows_nothing_of_the_upstreams_connection(
