@@ -255,7 +255,7 @@ def _doorways(
     everyone = Access()
 
     def at_socket(connection: ServerConnection) -> Session:
-        return Session(connection, routes, everyone, ids)
+        return Session(connection, routes, everyone, ids, services.admission)
 
     # Whoever gives an inherited socket a mode for more than its owner means other users to come.
     private = not inherited.shared
@@ -270,7 +270,7 @@ def _doorways(
         guarded = Access(token.reveal(), frozenset({"localhost", "127.0.0.1", "[::1]"}))
 
         def at_port(connection: ServerConnection) -> Session:
-            return Session(connection, routes, guarded, ids)
+            return Session(connection, routes, guarded, ids, services.admission)
 
         try:
             if inherited.tcp is not None:

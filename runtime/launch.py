@@ -12,8 +12,10 @@ from pathlib import Path
 import msgspec
 
 from providers.http import Poller
+from runtime.admission import Admission
 from runtime.assembly import ProviderParts, assemble_provider, provider_name, retry_policy
 from runtime.configuration import Config, ProviderConfig
+from runtime.outcome import RequestShed
 from runtime.routing.breaker_actor import breaker_name
 from runtime.routing.forward import Forwarder
 from runtime.routing.means import Means
@@ -136,6 +138,15 @@ def _services(
             policy=policy,
         )
     )
+    telemetry = system.ref("telemetry")
+    limits = config.limits
+    admission = Admission(
+        max_in_flight=limits.max_in_flight,
+        max_per_client=limits.max_in_flight_per_client,
+        # Of whoever asks alone every body is accepted that is no larger than allowed.
+        max_held=max(limits.max_held_bytes, limits.max_body),
+        tell=lambda why: telemetry.cast(RequestShed(why)),
+    )
     return Services(
         config=config,
         providers={name: config.providers[name] for name in parts},
@@ -148,6 +159,7 @@ def _services(
         upstreams=upstreams,
         resolver=resolver,
         forwarder=forwarder,
+        admission=admission,
         breakers=shared.breakers,
         budget=budget,
         failover=shared.failover,

@@ -7,7 +7,7 @@ import msgspec
 from providers.failures import FailureKind
 from providers.wire import OperationName, Usage
 
-__all__ = ["Attempt", "AttemptKind", "CircuitChanged", "Finished", "PanicProbes"]
+__all__ = ["Attempt", "AttemptKind", "CircuitChanged", "Finished", "PanicProbes", "RequestShed"]
 
 AttemptKind = Literal["ok", "cancelled"] | FailureKind
 """How an attempt ended: well, because the asker left or another provider won, or by a failure."""
@@ -34,6 +34,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         proved: Whether the breaker has been told of its first token already.
         closed_gate: What it closed the provider's rate gate by, where it did: a refusal, or what
             an answer's headers said of the limits.
+        hedge: Which attempt of a hedged pair it is: the ``first``, which was late, or the
+            ``second``, asked beside it; None for every other.
+        raced: Whether it answered while the other one of the pair was still under way, or was
+            cancelled because that one had; None when it was neither.
     """
 
     provider: str
@@ -52,6 +56,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     operation: OperationName = "chat"
     proved: bool = False
     closed_gate: Literal["429", "headers"] | None = None
+    hedge: Literal["first", "second"] | None = None
+    raced: Literal["won", "lost"] | None = None
+
+    @property
+    def superseded(self) -> bool:
+        """Whether it was cancelled because another provider had answered: nobody's fault."""
+        return self.raced == "lost" and self.kind == "cancelled"
 
     @property
     def ended(self) -> float:
@@ -77,6 +88,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         usage: What the upstream counted, if it said.
         stream: Whether a streamed answer was asked for.
         operation: What was asked for.
+        superseded: How many of the attempts were cancelled because another one had answered.
     """
 
     request_id: str
@@ -93,6 +105,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     usage: Usage | None
     stream: bool
     operation: OperationName = "chat"
+    superseded: int = 0
 
 
 class CircuitChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -111,6 +124,17 @@ class CircuitChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     before: str
     after: str
     at: float
+
+
+class RequestShed(msgspec.Struct, frozen=True, gc=False):
+    """A request was refused at a door because there were too many.
+
+    Attributes:
+        why: All places were taken (``front``), its client held too many (``client``), or too much
+            was held of requests' bodies (``bodies``).
+    """
+
+    why: Literal["front", "client", "bodies"]
 
 
 class PanicProbes(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.admission import Admission
 from runtime.configuration import Config, ProviderConfig
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.failover import FailoverBoard
@@ -37,6 +38,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         upstreams: Those that are configured.
         resolver: Finds the candidates for a model name.
         forwarder: Tries them.
+        admission: Says how many requests are let in at the doors.
         breakers: The published state of the breakers.
         budget: What pays for retries and fail-overs.
         failover: The published plans and standings.
@@ -55,6 +57,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: dict[str, Upstream]
     resolver: Resolver
     forwarder: Forwarder
+    admission: Admission
     breakers: Table[str, BreakerView]
     budget: RetryBudget
     failover: FailoverBoard

@@ -50,11 +50,13 @@ class BadRequest(Exception):  # noqa: N818 - the name HTTP gives it
     """A request that deserves an answer with an error status, after which the connection closes.
 
     Args:
-        status: The HTTP status to answer with (400, 408, 413, 414, 417, 431, 501 or 505).
+        status: The HTTP status to answer with (400, 408, 413, 414, 417, 431, 501, 503 or 505).
         message: What was wrong, in plain words, fit for the client.
+        retry_after: Seconds after which the same request may be accepted; None where it will not.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.retry_after = retry_after

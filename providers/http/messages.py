@@ -74,9 +74,19 @@ class Request:
         derived: What others have derived from the head, under keys of their own. Requests of one
             connection whose heads are the same share it, and their `headers`, which therefore
             nobody may change; the `content-length` among them is then the first one's.
+        charge: Bytes of the body that an allowance was taken for, to be given back.
     """
 
-    __slots__ = ("body", "derived", "headers", "http_version", "keep_alive", "method", "target")
+    __slots__ = (
+        "body",
+        "charge",
+        "derived",
+        "headers",
+        "http_version",
+        "keep_alive",
+        "method",
+        "target",
+    )
 
     def __init__(
         self,
@@ -94,6 +104,7 @@ class Request:
         self.target = target
         self.headers = headers
         self.body = body
+        self.charge = 0
         self.keep_alive = keep_alive
         self.http_version = http_version
 

@@ -7,13 +7,15 @@ what has been parsed. It is fed the same receive buffer again and again, so it c
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import httptools
 
 from providers.http.errors import BadRequest
 from providers.http.head_memo import HeadMemo, HeadMemos
 from providers.http.messages import Limits, Request
 
-__all__ = ["RequestReader"]
+__all__ = ["Allowance", "RequestReader"]
 
 _MOST_MISSES = 8
 """Heads in a row that were not the one before; then this connection's are no longer compared."""
@@ -31,6 +33,20 @@ def _buffer(view: memoryview) -> bytes | bytearray:
     return buffer
 
 
+class Allowance(Protocol):
+    """Who says how much of requests' bodies may be held."""
+
+    def take(self, size: int) -> None:
+        """Hold some bytes more.
+
+        Raises:
+            BadRequest: There is no room for them.
+        """
+
+    def give(self, size: int) -> None:
+        """Hold some bytes less."""
+
+
 class RequestReader:
     """Parses requests, one after another, and holds the whole ones until they are taken.
 
@@ -41,11 +57,14 @@ class RequestReader:
         in_head: Whether that request's head is still incomplete.
         wants_continue: Whether its sender waits for `100 Continue` before sending the body.
         held: Bytes of its body so far.
+        allowance: Who is asked before more of a body is held than comes in one read; None for
+            nobody.
     """
 
     __slots__ = (
         "_barren",
         "_body",
+        "_charge",
         "_fed",
         "_finished",
         "_grown",
@@ -59,6 +78,7 @@ class RequestReader:
         "_parser",
         "_size",
         "_url",
+        "allowance",
         "begun",
         "failure",
         "held",
@@ -78,6 +98,8 @@ class RequestReader:
         self._size = 0
         self._grown = 0
         self._barren = 0
+        self._charge = 0
+        self.allowance: Allowance | None = None
         self._memo: HeadMemo | None = None
         self._misses = 0
         self._finished = False
@@ -132,8 +154,16 @@ class RequestReader:
         self._finished = True
         self._parser = None
         self._memo = None
+        if self.allowance is not None:
+            self.allowance.give(self._charge + sum(request.charge for request in self.ready))
+            self._charge = 0
         self.ready.clear()
         self._body = b""
+
+    @property
+    def target(self) -> str:
+        """The target of the request that has begun, or failed, as far as it was read."""
+        return self._url.decode("latin-1")
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -218,6 +248,9 @@ class RequestReader:
                 http_version=version,
             )
         )
+        if self._charge:
+            self.ready[-1].charge = self._charge
+            self._charge = 0
         self._headers = []
         self._body = b""
         self.held = 0
@@ -297,6 +330,11 @@ class RequestReader:
         elif self.held > self._grown:
             self._grown = self.held
             self._barren = 0
+            if self.held > self._charge and self.allowance is not None:
+                try:
+                    self._take(self.held - self._charge)
+                except BadRequest as failure:
+                    self.failure = failure
         else:
             # No body came, so it was the extension of a chunk or a trailer: neither is used, but
             # the parser gathers a trailer's value until it ends.
@@ -309,16 +347,26 @@ class RequestReader:
         if self.failure is not None:
             self.begun = False
 
+    def _take(self, size: int) -> None:
+        if self.allowance is not None and size:
+            self.allowance.take(size)
+            self._charge += size
+
     def _check_head(self) -> None:
         self._check_header_bytes()
+        length = 0
         version = self._parser.get_http_version() if self._parser is not None else ""
         expects = None
         for name, value in self._headers:
-            if name == b"content-length" and int(value) > self._limits.max_body:
-                raise self._too_large()
+            if name == b"content-length":
+                length = int(value)
+                if length > self._limits.max_body:
+                    raise self._too_large()
             if name == b"expect":
                 expects = value
         if expects is not None and version != "1.0":
             if expects.lower() != b"100-continue":
                 raise BadRequest(417, "the only expectation met here is 100-continue")
             self.wants_continue = self.held == 0
+        # Before it is asked for: what there is no room for need not be sent.
+        self._take(length or self.held)

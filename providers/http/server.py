@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import struct
@@ -13,7 +14,7 @@ import trio
 from providers.http.errors import BadRequest, ConnectionLost, DeadlineExceeded
 from providers.http.messages import Limits, Request
 from providers.http.poller import Poller
-from providers.http.reading import RequestReader
+from providers.http.reading import Allowance, RequestReader
 from providers.http.stream import READ, WRITE, Stream
 
 __all__ = ["Peer", "ServerConnection"]
@@ -83,6 +84,7 @@ class ServerConnection(Stream):
 
     __slots__ = (
         "_answering",
+        "_charge",
         "_eof",
         "_gone_callback",
         "_limits",
@@ -98,6 +100,7 @@ class ServerConnection(Stream):
         self._limits = limits
         self._reader = RequestReader(limits, poller.heads)
         self._answering = False
+        self._charge = 0
         self._phase = _IDLE
         self._eof = False
         self._lingering = False
@@ -126,11 +129,15 @@ class ServerConnection(Stream):
         reader = self._reader
         self._answering = False
         self._gone_callback = None
+        if self._charge:
+            self._give_back()
         waiting = False
         while not self.closed:
             if reader.ready:
                 self._answering = True
-                return reader.ready.pop(0)
+                request = reader.ready.pop(0)
+                self._charge = request.charge
+                return request
             if reader.failure is not None:
                 raise reader.failure
             if self._eof:
@@ -154,6 +161,29 @@ class ServerConnection(Stream):
                 self._release_all()
         return None
 
+    def bound_bodies(self, allowance: Allowance) -> None:
+        """Have somebody asked before a body is held that does not come in one read.
+
+        A body counts until its request is answered, that is until the next `read_request`, or
+        until the connection ends.
+
+        Args:
+            allowance: Who is asked; a `BadRequest` it raises is the request's.
+        """
+        self._reader.allowance = allowance
+
+    @property
+    def refused_target(self) -> str:
+        """The target of the request that `read_request` found bad, as far as it was read."""
+        return self._reader.target
+
+    def _give_back(self) -> None:
+        """Return what was taken for the body of the request that was being answered."""
+        charge, self._charge = self._charge, 0
+        allowance = self._reader.allowance
+        if charge and allowance is not None:
+            allowance.give(charge)
+
     def write(self, *data: bytes) -> None:
         """Send bytes of an answer: at once what the socket takes, the rest later.
 
@@ -171,14 +201,17 @@ class ServerConnection(Stream):
         """Whether `drain` would wait, or say that the client has gone."""
         return self.closed or self.unsent > DRAIN_ABOVE
 
-    async def drain(self) -> None:
+    async def drain(self, end: float = math.inf) -> None:
         """Wait until little is left unsent; at most the write timeout.
+
+        Args:
+            end: When to cut the client off at the latest, on the clock of ``trio.current_time``.
 
         Raises:
             ConnectionLost: The client has gone, or read nothing for too long (and is cut off).
         """
         if self.unsent > DRAIN_ABOVE:
-            deadline = trio.current_time() + self._limits.write_timeout
+            deadline = min(end, trio.current_time() + self._limits.write_timeout)
             while self.unsent > DRAIN_TO and not self.closed:
                 try:
                     await self._wait(deadline)
@@ -217,6 +250,7 @@ class ServerConnection(Stream):
             return
         self.closed = True
         self._answering = self.unsent > 0  # a hang-up is still to be acted on at once
+        self._give_back()
         reader.close()
         self._wake()
         wheel = self._poller.wheel
@@ -354,5 +388,6 @@ class ServerConnection(Stream):
 
     def _release_all(self) -> None:
         self._release()
+        self._give_back()
         self._reader.close()
         self._wake()

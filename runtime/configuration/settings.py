@@ -182,6 +182,24 @@ class LimitsConfig(Struct, frozen=True, kw_only=True):
     max_connections: Annotated[
         int, Meta(description="Client connections at one time, all doors together.", ge=1)
     ] = 4096
+    max_in_flight: Annotated[
+        int,
+        Meta(
+            description="Requests being answered at one time, all doors together. One more is "
+            "refused at once, and so is a client that would leave too few for others.",
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 4096
+    max_in_flight_per_client: Annotated[
+        int | None,
+        Meta(
+            description="The same of one client, which is a process at the socket or an address. "
+            "Without it a client gets its fair share.",
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = None
     max_line: Annotated[Size, Meta(description="A request's first line.", ge=1024, le=1024**2)] = (
         16 * 1024
     )
@@ -194,6 +212,15 @@ class LimitsConfig(Struct, frozen=True, kw_only=True):
     max_body: Annotated[Size, Meta(description="A request's body.", ge=1024, le=1024**3)] = (
         32 * 1024**2
     )
+    max_held_bytes: Annotated[
+        Size,
+        Meta(
+            description="Bodies of requests together, from their arrival to their answer; never "
+            "less than `max_body`. Only those are counted that do not arrive in one piece.",
+            ge=1024,
+            le=1024**4,
+        ),
+    ] = 256 * 1024**2
     max_answer: Annotated[
         Size,
         Meta(description="A provider's plain answer, which is held whole.", ge=1024, le=1024**3),

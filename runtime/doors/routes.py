@@ -46,5 +46,6 @@ def build_routes(services: Services) -> Routes:
             "/control/breakers/{provider}/disable": {"POST": control.disable_breaker},
             "/control/breakers/{provider}/reset": {"POST": control.reset_breaker},
             "/control/stop": {"POST": control.stop},
-        }
+        },
+        bounded=[methods["POST"] for methods in forwarded.values()],
     )

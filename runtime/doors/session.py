@@ -1,6 +1,5 @@
 """One client connection: reads requests, hands each to its route, notices departures."""
 
-import hmac
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -8,6 +7,7 @@ from urllib.parse import unquote
 
 import trio
 
+from providers.fair_queue import UNNAMED, ClientKey
 from providers.http import (
     BadRequest,
     ConnectionLost,
@@ -17,18 +17,27 @@ from providers.http import (
     response_head,
 )
 from providers.wire import ANTHROPIC, OPENAI, Dialect
+from runtime.admission import Admission, Admitted, Refused
+from runtime.doors.access import Access
 from runtime.doors.answer import REQUEST_ID_HEADERS, DoorAnswer
 from runtime.identifiers import RequestIds
 from runtime.routing.attempt import AskerGone
 
-__all__ = ["Access", "Handler", "Routes", "Session", "dialect_of"]
+__all__ = ["MAY_RETRY", "Access", "Handler", "Routes", "Session", "client_name", "dialect_of"]
 
 Handler = Callable[["Session", Request], Awaitable[None]]
 """Answers one request on its session."""
 
 _SLASHES = re.compile("/+")
-_PORT = re.compile(r":\d*\Z")
 _JSON = (b"content-type", b"application/json")
+
+_MESSAGES = "/v1/messages"
+
+_MOST_NAME = 64
+"""Characters of the name of a part of a client; what is beyond does not count."""
+
+MAY_RETRY = (b"x-should-retry", b"true")
+"""Nothing was done for a request that was shed: repeating it later multiplies nothing."""
 
 
 class Routes:
@@ -41,9 +50,15 @@ class Routes:
 
     Args:
         table: Path to method to handler.
+        bounded: The handlers whose requests are refused when too many are being answered.
     """
 
-    def __init__(self, table: Mapping[str, Mapping[str, Handler]]) -> None:
+    def __init__(
+        self,
+        table: Mapping[str, Mapping[str, Handler]],
+        bounded: Iterable[Handler] = (),
+    ) -> None:
+        self.bounded = frozenset(bounded)
         self._exact = {path: methods for path, methods in table.items() if "{" not in path}
         self._patterns = []
         for path, methods in table.items():
@@ -74,34 +89,6 @@ class Routes:
         return None
 
 
-class Access:
-    """Who may speak at a door: everyone at a private socket, holders of a token on TCP.
-
-    Args:
-        token: The token that every request must carry, or None where the socket's own
-            permissions decide.
-        hosts: Values of ``Host`` that are accepted; None accepts all. A web page whose name was
-            made to point here (DNS rebinding) fails this check.
-    """
-
-    def __init__(self, token: str | None = None, hosts: frozenset[str] | None = None) -> None:
-        self._token = None if token is None else token.encode()
-        self._hosts = hosts
-
-    def refusal(self, request: Request) -> tuple[int, str] | None:
-        """Return the status and reason of a refusal; None to let the request in."""
-        if self._hosts is not None:
-            host = _PORT.sub("", (request.header(b"host") or b"").decode("latin-1").lower())
-            if host not in self._hosts:
-                return 403, f"Host {host!r} is not served here"
-        if self._token is not None:
-            bearer = request.header(b"authorization") or b""
-            given = request.header(b"x-api-key") or bearer.removeprefix(b"Bearer ")
-            if not hmac.compare_digest(given, self._token):
-                return 401, "this door needs its token, as a bearer token or x-api-key"
-        return None
-
-
 class Session:
     """One client connection, from its first request to its end.
 
@@ -110,6 +97,7 @@ class Session:
         routes: What is served here.
         access: Who is let in.
         ids: Where request ids come from.
+        admission: Who says how many requests are let in; None lets all in.
 
     Attributes:
         request_id: The id of the request being answered.
@@ -118,10 +106,13 @@ class Session:
 
     __slots__ = (
         "_access",
+        "_admission",
         "_answer",
+        "_client",
         "_close_after",
         "_head_only",
         "_ids",
+        "_inside",
         "_responded",
         "_routes",
         "_scope",
@@ -131,9 +122,17 @@ class Session:
     )
 
     def __init__(
-        self, connection: ServerConnection, routes: Routes, access: Access, ids: RequestIds
+        self,
+        connection: ServerConnection,
+        routes: Routes,
+        access: Access,
+        ids: RequestIds,
+        admission: Admission | None = None,
     ) -> None:
         self.connection = connection
+        self._admission = admission
+        self._client: Admitted | None = None
+        self._inside: Admitted | None = None
         self._routes = routes
         self._access = access
         self._ids = ids
@@ -151,6 +150,11 @@ class Session:
         A client that leaves in the middle of an answer cancels everything done for it. Closes the
         connection in every case.
         """
+        admission = self._admission
+        client = None
+        if admission is not None:
+            client = self._client = admission.arrive(self.connection.peer)
+            self.connection.bound_bodies(client)
         try:
             with self._scope:
                 while not self._close_after:
@@ -159,6 +163,8 @@ class Session:
             pass  # the client left or stopped reading: nobody is there to be told
         finally:
             self.connection.close()
+            if admission is not None and client is not None:
+                admission.depart(client)
 
     def close_when_idle(self) -> None:
         """Let the answer under way be the last; close at once when there is none."""
@@ -177,7 +183,10 @@ class Session:
         except BadRequest as bad:
             self._close_after = True
             self.request_id = self._ids.new()
-            self.refuse(OPENAI, bad.status, bad.message)
+            dialect = ANTHROPIC if connection.refused_target.startswith(_MESSAGES) else OPENAI
+            again = bad.retry_after
+            headers = [] if again is None else [MAY_RETRY]
+            self.refuse(dialect, bad.status, bad.message, retry_after=again, headers=headers)
             await connection.drain()
             return
         if request is None:
@@ -198,6 +207,11 @@ class Session:
             if not self._has_begun():
                 self.refuse(dialect_of(request), 500, "the daemon failed to handle this request")
             raise
+        finally:
+            client = self._inside
+            if client is not None:
+                self._inside = None
+                client.admission.leave(client)
         connection.on_gone(None)
 
     def _has_begun(self) -> bool:
@@ -224,6 +238,13 @@ class Session:
         methods, self.segment = found
         handler = methods.get("GET" if request.method == "HEAD" else request.method)
         if handler is not None:
+            client = self._client
+            if client is not None and handler in self._routes.bounded:
+                full = client.admission.enter(client)
+                if full is not None:
+                    self._shed(request, full)
+                    return
+                self._inside = client
             await handler(self, request)
             return
         allowed = ", ".join(sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])}))
@@ -234,14 +255,41 @@ class Session:
             message = f"{request.path} takes {allowed}, not {request.method}"
             self.refuse(dialect_of(request), 405, message, headers=[allow])
 
-    def answer(self, request: Request, dialect: Dialect) -> DoorAnswer:
-        """Return where a forwarded answer goes."""
+    def _shed(self, request: Request, refused: Refused) -> None:
+        """Refuse a request because there are too many."""
+        self.refuse(
+            dialect_of(request),
+            refused.status,
+            refused.message,
+            retry_after=refused.retry_after,
+            headers=[MAY_RETRY],
+        )
+
+    def client(self, request: Request) -> ClientKey:
+        """Return who asks: the client, or the part of it that the request names.
+
+        Args:
+            request: The request, which may have an ``x-standby-client``.
+        """
+        key = UNNAMED if self._client is None else self._client.key
+        name = client_name(request)
+        return ClientKey(key.source, name) if name else key
+
+    def answer(self, request: Request, dialect: Dialect, deadline: float = math.inf) -> DoorAnswer:
+        """Return where a forwarded answer goes.
+
+        Args:
+            request: What is answered.
+            dialect: The asker's dialect.
+            deadline: When the asker must have taken it, on the clock of ``trio.current_time``.
+        """
         self._answer = DoorAnswer(
             self.connection,
             dialect,
             self.request_id,
             chunked=request.http_version != "1.0",
             keep_alive=not self._close_after,
+            deadline=deadline,
         )
         return self._answer
 
@@ -313,8 +361,17 @@ class Session:
         self.respond(status, body, own)
 
 
+def client_name(request: Request) -> str:
+    """Return what a client calls the part of itself that asks; nothing when it does not say."""
+    known: str | None = request.derived.get(client_name)
+    if known is None:
+        given = request.header(b"x-standby-client") or b""
+        known = request.derived[client_name] = given[:_MOST_NAME].decode("latin-1")
+    return known
+
+
 def dialect_of(request: Request) -> Dialect:
     """Return the dialect in which an asker expects errors, by path and headers."""
-    if request.path.startswith("/v1/messages") or request.header(b"anthropic-version"):
+    if request.path.startswith(_MESSAGES) or request.header(b"anthropic-version"):
         return ANTHROPIC
     return OPENAI

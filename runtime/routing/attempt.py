@@ -148,9 +148,15 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
     """
     stream = task.job.request.stream
     patience, _ = patience_for(task.job, task.provider.settings)
-    deadline = min(task.job.answer_by, task.started + patience)
-    payload = task.provider.transform_request(task.job.request, task.model)
-    connection = await _begin(task, payload, deadline, fresh=False)
+    acquire = Acquire(
+        min(task.job.answer_by, task.started + patience),
+        False,
+        task.provider.transform_request(task.job.request, task.model),
+        task.job.client,
+        task.job.answer_by,
+    )
+    connection = await _begin(task, acquire)
+    deadline = acquire.deadline  # put off by the time spent in the queue
     try:
         try:
             head = await connection.read_head(deadline)
@@ -165,7 +171,9 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
                 raise
             # The upstream had closed a kept connection: it never saw this request.
             _give_back(task.actor, connection)
-            connection = await _begin(task, payload, deadline, fresh=True)
+            acquire.fresh = True
+            connection = await _begin(task, acquire)
+            deadline = acquire.deadline
             head = await connection.read_head(deadline)
         result.status = head.status
         if not 200 <= head.status < 300:
@@ -178,7 +186,8 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
         else:
             await _relay_plain(task, connection, head, deadline, result)
     except DeadlineExceeded:
-        raise too_late(task.job, task.provider.settings, task.started) from None
+        began = task.started + acquire.waited
+        raise too_late(task.job, task.provider.settings, began) from None
     except ConnectionLost as lost:
         raise _lost(task, lost) from lost
     except ProtocolError as error:
@@ -189,13 +198,10 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
         _give_back(task.actor, connection)
 
 
-async def _begin(
-    task: Exchange, payload: bytes, deadline: float, *, fresh: bool
-) -> UpstreamConnection:
+async def _begin(task: Exchange, acquire: Acquire) -> UpstreamConnection:
     """Have the provider's actor send the request; return its connection once there is an answer."""
     try:
-        acquire = Acquire(deadline, fresh, payload)
-        pending = task.actor.send_request(acquire, deadline=deadline)
+        pending = task.actor.send_request(acquire, deadline=acquire.deadline)
         connection: UpstreamConnection = await pending.wait()
     except (ActorDown, NoProcess) as down:
         ended = "its task ended and is being restarted"
@@ -268,14 +274,17 @@ async def _relay_stream(
     """Hold the stream until its first token, then relay it event by event."""
     reader = task.provider.dialect.stream_reader()
     reader.check_head(head.header(b"content-type"))
-    held = await _hold(task, connection, reader, deadline)
+    try:
+        held = await _hold(task, connection, reader, deadline)
+    finally:
+        # What was counted before the first token is charged also when none comes.
+        result.usage = reader.usage
     if task.hold_refusal and reader.finish_reason in REFUSING:
         held += await _rest(task, connection, reader, deadline)
         result.usage = reader.usage
         raise Refusal(task.provider.name, reader.finish_reason, head=head, answer=held, stream=True)
     result.first_token = trio.current_time()
     result.committed = True
-    result.usage = reader.usage
     if task.on_first_token is not None:
         task.on_first_token()
     if reader.finished:

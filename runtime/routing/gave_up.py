@@ -37,6 +37,11 @@ class GaveUp(Exception):  # noqa: N818 - names the event; the door turns it into
         return self.failures[-1]
 
     @property
+    def shed(self) -> bool:
+        """Whether no upstream was asked, only because too many requests wait for it here."""
+        return all(failure.kind == "queue_full" for failure in self.failures)
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds after which asking again is worth it, where that is known."""
         if self.soonest is not None:

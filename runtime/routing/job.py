@@ -2,6 +2,7 @@
 
 import msgspec
 
+from providers.fair_queue import UNNAMED, ClientKey
 from providers.interface import ForwardRequest
 from runtime.routing.group import GroupTimeouts
 
@@ -22,6 +23,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         deadline_by: What the limit behind ``deadline`` is called, for messages.
         answer_by_whom: The same of ``answer_by``.
         timeouts: The group's own bounds on waits; None for none.
+        client: Who asks; clients take turns where requests must wait.
     """
 
     request: ForwardRequest
@@ -33,3 +35,4 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     deadline_by: str = "the asker's"
     answer_by_whom: str = "the asker's"
     timeouts: GroupTimeouts | None = None
+    client: ClientKey = UNNAMED

@@ -10,7 +10,7 @@ from runtime.telemetry.handlers import (
     HandlerExistsError,
     TelemetryHandler,
 )
-from runtime.telemetry.metrics import Metrics, PartCounts, ProviderMetrics, TokenCounts
+from runtime.telemetry.metrics import Metrics, PartCounts, ProviderMetrics, ShedCounts, TokenCounts
 
 __all__ = [
     "ATTEMPT_STOP",
@@ -22,6 +22,7 @@ __all__ = [
     "Metrics",
     "PartCounts",
     "ProviderMetrics",
+    "ShedCounts",
     "Telemetry",
     "TelemetryBoard",
     "TelemetryHandler",

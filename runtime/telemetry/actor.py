@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 import trio
 
-from runtime.outcome import Attempt, CircuitChanged, Finished, PanicProbes
+from runtime.outcome import Attempt, CircuitChanged, Finished, PanicProbes, RequestShed
 from runtime.telemetry.aggregate import Aggregate
 from runtime.telemetry.handlers import (
     ATTEMPT_STOP,
@@ -102,7 +102,9 @@ class Telemetry(Actor):
         self._count_reports()
         self._publish(trio.current_time())
 
-    async def handle_cast(self, message: Attempt | Finished | CircuitChanged | PanicProbes) -> None:
+    async def handle_cast(
+        self, message: Attempt | Finished | CircuitChanged | PanicProbes | RequestShed
+    ) -> None:
         """Count one event."""
         kind = type(message)
         if kind is Attempt:
@@ -127,6 +129,10 @@ class Telemetry(Actor):
             assert isinstance(message, PanicProbes)
             now = trio.current_time()
             self._aggregate.panic(message)
+        elif kind is RequestShed:
+            assert isinstance(message, RequestShed)
+            now = trio.current_time()
+            self._aggregate.shed(message)
         else:
             await super().handle_cast(message)
             return

@@ -1,10 +1,10 @@
 """Adding up what happened: plain counters, no clock, no task, no message."""
 
 from providers.wire import Usage
-from runtime.outcome import Attempt, CircuitChanged, Finished, PanicProbes
+from runtime.outcome import Attempt, CircuitChanged, Finished, PanicProbes, RequestShed
 from runtime.routing.verdicts import SUFFERED
 from runtime.telemetry.histogram import RecentTimes
-from runtime.telemetry.metrics import Metrics, PartCounts, ProviderMetrics, TokenCounts
+from runtime.telemetry.metrics import Metrics, PartCounts, ProviderMetrics, ShedCounts, TokenCounts
 from runtime.telemetry.score import HealthScore
 from supervision import Report
 
@@ -141,6 +141,7 @@ class Aggregate:
         "_poison",
         "_providers",
         "_refused",
+        "_shed",
         "_streamed",
         "_succeeded",
         "_times",
@@ -156,6 +157,7 @@ class Aggregate:
         self._streamed = 0
         self._failed_over = 0
         self._panic_probes = 0
+        self._shed = dict.fromkeys(("front", "client", "bodies"), 0)
         self._duration = 0.0
         self._times = RecentTimes()
         self._tokens = _Tokens()
@@ -239,6 +241,14 @@ class Aggregate:
         """
         self._panic_probes += probes.count
 
+    def shed(self, shed: RequestShed) -> None:
+        """Count a request that was refused at a door because there were too many.
+
+        Args:
+            shed: Why it was.
+        """
+        self._shed[shed.why] += 1
+
     def is_healing(self, now: float) -> bool:
         """Tell whether a score will rise by time alone, so that a picture grows stale.
 
@@ -266,6 +276,10 @@ class Aggregate:
             streamed=self._streamed,
             failed_over=self._failed_over,
             panic_probes=self._panic_probes,
+            shed=ShedCounts(
+                **self._shed,
+                queue=sum(each.failures.get("queue_full", 0) for each in self._providers.values()),
+            ),
             attempts=self._attempts,
             p50_first_token=_milliseconds(median),
             p95_first_token=_milliseconds(p95),

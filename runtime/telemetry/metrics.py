@@ -4,7 +4,7 @@ import msgspec
 
 from runtime.routing.retry import BudgetStatus
 
-__all__ = ["Metrics", "PartCounts", "ProviderMetrics", "TokenCounts"]
+__all__ = ["Metrics", "PartCounts", "ProviderMetrics", "ShedCounts", "TokenCounts"]
 
 
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +83,23 @@ class PartCounts(msgspec.Struct, frozen=True, kw_only=True):
     gave_up: int = 0
 
 
+class ShedCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests that were sent away because there were too many, each at once.
+
+    Attributes:
+        front: At a door, as all places were taken; not among ``total_requests``, as the next two.
+        client: At a door, as its client held too many.
+        bodies: At a door, as too much was held of requests' bodies.
+        queue: At a provider, as too many waited there or its turn would have come too late. Another
+            provider may have answered it.
+    """
+
+    front: int = 0
+    client: int = 0
+    bodies: int = 0
+    queue: int = 0
+
+
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """All counts since the daemon's start.
 
@@ -100,6 +117,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
         failed_over: Requests that were answered after more than one attempt.
         panic_probes: Requests that were let through although every member of their group was kept
             back by its breaker.
+        shed: Requests that were sent away because there were too many.
         attempts: Attempts at providers that have ended.
         p50_first_token: Milliseconds from a request's arrival to its first token, recent median.
         p95_first_token: The same, of which 95 % stayed within.
@@ -120,6 +138,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     streamed: int = 0
     failed_over: int = 0
     panic_probes: int = 0
+    shed: ShedCounts = ShedCounts()
     attempts: int = 0
     p50_first_token: float | None = None
     p95_first_token: float | None = None
