@@ -138,7 +138,10 @@ class FailoverManager(Actor):
         group = message.group
         if group is None:
             return
-        self._board.standings.count(group, message.provider, message.kind, message.number)
+        number = message.number
+        if type(message) is Attempt and message.raced == "won" and message.hedge == "second":
+            number -= 1  # the one before was late, which is no failure
+        self._board.standings.count(group, message.provider, message.kind, number)
         if type(message) is Attempt:
             if message.operation == "chat":
                 row = self._board.first_tokens.known(message.provider, message.model)
@@ -149,6 +152,7 @@ class FailoverManager(Actor):
                         message.duration,
                         message.ended,
                         stream=message.stream,
+                        late=message.hedge == "first" and message.superseded,
                     )
         elif type(message) is ProviderResult and message.duration is not None:
             row = self._board.first_tokens.known(message.provider, message.model)

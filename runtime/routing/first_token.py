@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from runtime.outcome import AttemptKind
+from runtime.routing.learned_times import LearnedTimes
 
 __all__ = ["FirstToken", "FirstTokens"]
 
@@ -33,6 +34,9 @@ _WAITED: Final[frozenset[AttemptKind]] = frozenset(
     {"first_token_timeout", "timeout", "stall", "deadline", "cancelled"}
 )
 """Ends of an attempt without a token of which its length says: at least so long."""
+
+_TIMED_OUT: Final[frozenset[AttemptKind]] = frozenset({"first_token_timeout", "timeout", "stall"})
+"""Those of them at which the provider had all its time."""
 
 
 class _Peak:
@@ -89,9 +93,10 @@ class FirstToken:
     Written by the failover manager alone, read by anyone.
     """
 
-    __slots__ = ("_plain", "_streamed", "_unmeasured")
+    __slots__ = ("_learned", "_plain", "_streamed", "_unmeasured")
 
     def __init__(self) -> None:
+        self._learned: tuple[LearnedTimes, LearnedTimes] | None = None
         self._streamed = _Peak()
         self._plain = _Peak()
         self._unmeasured = 0
@@ -112,6 +117,24 @@ class FirstToken:
         """
         streamed = self._streamed.expected(now)
         return self._plain.expected(now) if streamed is None else streamed
+
+    def learn(self) -> None:
+        """Keep all times from now on, not only what is to be expected: somebody asks ``within``."""
+        if self._learned is None:
+            self._learned = LearnedTimes(), LearnedTimes()
+
+    def within(self, share: float, now: float, *, stream: bool) -> float | None:
+        """Return the seconds that a share of the recent answers stayed within.
+
+        Args:
+            share: From 0 to 1.
+            now: The present time.
+            stream: Whether of streamed answers to their first token, or of whole plain ones.
+
+        Returns:
+            Seconds; None while too few are known.
+        """
+        return None if self._learned is None else self._learned[stream].within(share, now)
 
     def cost(self, now: float, in_flight: int) -> float:
         """Return the seconds to expect, as what members are compared by.
@@ -143,6 +166,7 @@ class FirstToken:
         now: float,
         *,
         stream: bool,
+        late: bool = False,
     ) -> None:
         """Take in one attempt.
 
@@ -152,7 +176,15 @@ class FirstToken:
             duration: Seconds it took.
             now: When it ended.
             stream: Whether a streamed answer was asked for.
+            late: Whether it was cancelled because it was late and another one answered.
         """
+        if self._learned is not None:
+            # One that was given up counts as long as it was waited for. Without those, the late
+            # ones would never be seen, the rest would look ever faster and be hedged ever sooner.
+            took = duration if late or kind in _TIMED_OUT else None
+            seconds = took if first_token is None else first_token
+            if seconds is not None:
+                self._learned[stream].add(seconds, now)
         which = self._streamed if stream else self._plain
         if first_token is not None:
             which.measured(first_token, now)

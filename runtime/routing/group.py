@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from runtime.routing.hedge_policy import HedgeSettings
 from runtime.routing.verdicts import DEFAULT_FALLBACK, Fallback
 
 __all__ = ["Candidate", "Group", "GroupTimeouts", "Strategy"]
@@ -80,6 +81,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         health_threshold: The health score, 0 to 1, below which ``health_aware`` asks a member last.
         rebalance_interval: Seconds after which the standing of the members is made anew.
         timeouts: Bounds on the waits of its requests; None for none of its own.
+        hedge: How a second provider is asked when the first is late; None for never.
 
     Raises:
         ValueError: When it is empty, names a member twice, or has a value that makes no sense.
@@ -92,6 +94,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     health_threshold: float = 0.5
     rebalance_interval: float = 10.0
     timeouts: GroupTimeouts | None = None
+    hedge: HedgeSettings | None = None
 
     def __post_init__(self) -> None:
         if not self.members:

@@ -9,6 +9,7 @@ from runtime.outcome import Attempt, AttemptKind
 from runtime.routing.attempt import Answer, Exchange, ExchangeResult, Job, exchange
 from runtime.routing.breaker import ALWAYS, Permit
 from runtime.routing.breaker_actor import Outcome
+from runtime.routing.hedge import HedgeLeg
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 from runtime.routing.upstream import Upstream
@@ -28,6 +29,7 @@ async def make_attempt(
     number: int,
     answer: Answer,
     result: ExchangeResult,
+    leg: HedgeLeg | None = None,
 ) -> Failure | None:
     """Make one exchange and report it, also when it is cancelled.
 
@@ -41,6 +43,7 @@ async def make_attempt(
         number: The number of the attempt, from 1.
         answer: Where the answer goes.
         result: Where to write what happened, also when this is cancelled.
+        leg: Which leg of a hedged attempt it is; None for one that cannot be hedged.
 
     Returns:
         What went wrong; None when the asker has its answer, be it one that broke off.
@@ -118,6 +121,8 @@ async def make_attempt(
                 operation=job.request.operation,
                 proved=proved,
                 closed_gate="429" if closed else "headers" if result.foresaw else None,
+                hedge=None if leg is None else leg.place,
+                raced=None if leg is None else leg.raced,
             ),
         )
         permit.release()

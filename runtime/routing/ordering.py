@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from runtime.routing.group import Candidate, Group, Strategy
+from runtime.routing.hedge_policy import Hedger
 from runtime.routing.outlook import Outlook, Ready
 from runtime.routing.turns import Cursor, Cursors
 
@@ -158,6 +159,11 @@ class Plan(ABC):
     def cursors(self) -> Cursors:
         """The turns, to be handed to the plan that follows this one."""
         return self._cursors
+
+    @property
+    def hedger(self) -> Hedger | None:
+        """What says when a request is hedged; None when none is."""
+        return self._cursors.hedger
 
     def within(self, providers: frozenset[str]) -> "Plan":
         """Return the plan over some of the group's providers only, with turns of its own.

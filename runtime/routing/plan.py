@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from runtime.routing.group import Candidate, Group, Strategy
+from runtime.routing.hedge_policy import Hedger
 from runtime.routing.ordering import PANIC_INTERVAL, Place, Plan
 from runtime.routing.outlook import Outlook, Ready
 from runtime.routing.strategies import (
@@ -57,4 +58,12 @@ def make_plan(
         outlook: What else to look at; None for nothing: no load, no times, full health.
     """
     cursors = Cursors() if before is None else before.cursors
-    return STRATEGIES[group.strategy](group, ready, outlook or Outlook(), cursors)
+    outlook = outlook or Outlook()
+    settings = group.hedge
+    if settings is None:
+        cursors.hedger = None
+    else:
+        cursors.hedger = Hedger(settings, outlook.first_tokens, cursors.hedger)
+        for member in group.members:
+            outlook.first_tokens.of(member.provider, member.model).learn()
+    return STRATEGIES[group.strategy](group, ready, outlook, cursors)

@@ -5,7 +5,7 @@ the models that providers list. What was found for a name is kept, so that a req
 look-up; the plans behind it stay the failover manager's and change under the same name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 import msgspec
@@ -13,7 +13,10 @@ import msgspec
 from providers.interface import ProviderInterface
 from providers.patterns import is_pattern
 from providers.wire import OperationName
+from runtime.routing.group import GroupTimeouts
+from runtime.routing.hedge_policy import Hedger
 from runtime.routing.plan import Candidate, Group, Plan
+from runtime.routing.wishes import Wishes
 from supervision import Table
 
 __all__ = ["Member", "Resolver", "Route", "Target", "UnroutableError"]
@@ -55,11 +58,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         group: The group, if the name stands for one.
         order: Returns the candidates in the order for the next request.
         max_attempts: Exchanges at most.
+        timeouts: The group's own bounds on waits; None for none.
+        hedge: Returns what says when its requests are hedged; None where they never are.
     """
 
     group: str | None
     order: Callable[[float], Sequence[Candidate]]
     max_attempts: int
+    timeouts: GroupTimeouts | None = None
+    hedge: Callable[[], Hedger | None] | None = None
 
 
 class UnroutableError(Exception):
@@ -69,12 +76,17 @@ class UnroutableError(Exception):
         status: The HTTP status that says so.
         message: Why, and what there is instead.
         code: OpenAI's error code.
+        wish: The wish that cannot be fulfilled, by its name among ``Wishes``; None when it is the
+            model.
     """
 
-    def __init__(self, status: int, message: str, code: str | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, code: str | None = None, wish: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.wish = wish
 
 
 class Resolver:
@@ -103,8 +115,15 @@ class Resolver:
         self._plans = plans
         self._attempts = attempts
         self._found: dict[tuple[str, str], Route] = {}
+        self._wished: dict[tuple[str, str, Wishes], Route] = {}
 
-    def resolve(self, model: str, dialect: str, operation: OperationName = "chat") -> Route:
+    def resolve(
+        self,
+        model: str,
+        dialect: str,
+        operation: OperationName = "chat",
+        wishes: Wishes | None = None,
+    ) -> Route:
         """Return where a request goes.
 
         Args:
@@ -112,11 +131,15 @@ class Resolver:
             dialect: The dialect it is written in.
             operation: What it asks for. Every provider of the dialect is taken to be able to do
                 it; others, whose answers would be of another form, are not asked.
+            wishes: What the asker wishes besides; None for nothing.
 
         Raises:
             UnroutableError: When no provider can be asked: an unknown name, one whose providers
-                speak another dialect, or one whose providers are not configured.
+                speak another dialect, or one whose providers are not configured; or when the
+                wishes name an unknown group or provider, or what does not go together.
         """
+        if wishes is not None:
+            return self._fulfil(wishes, model, dialect, operation)
         route = self._found.get((model, dialect))
         if route is None:
             route = self._look_up(model, dialect, operation)
@@ -165,6 +188,7 @@ class Resolver:
     def forget(self) -> None:
         """Look every name up anew: the providers are others than before."""
         self._found.clear()
+        self._wished.clear()
 
     def names(self) -> dict[str, str]:
         """Return every name that can be asked for and who stands behind it, aliases first.
@@ -179,6 +203,75 @@ class Resolver:
                     if not is_pattern(model):
                         found.setdefault(model, name)
         return found
+
+    def _fulfil(self, wishes: Wishes, model: str, dialect: str, operation: OperationName) -> Route:
+        """Return where a request with wishes goes."""
+        route = self._wished.get((model, dialect, wishes))
+        if route is None:
+            route = self._narrowed(self._wanted(wishes, model, dialect, operation), wishes)
+            if len(self._wished) >= _REMEMBERED:
+                self._wished.clear()
+            self._wished[model, dialect, wishes] = route
+        return route
+
+    def _wanted(self, wishes: Wishes, model: str, dialect: str, operation: OperationName) -> Route:
+        """Return the way to the group and the provider that are wished for."""
+        provider = wishes.provider
+        if provider is not None and provider not in self._members:
+            message = f"unknown provider {_unknown(provider, self._members)}"
+            raise UnroutableError(404, message, "unknown_provider", "provider")
+        if wishes.group is not None:
+            alias = self._aliases.get(wishes.group)
+            group = (alias and alias.group) or wishes.group
+            if group not in self._groups and (alias is None or alias.group is None):
+                message = f"unknown group {_unknown(wishes.group, self._groups)}"
+                raise UnroutableError(404, message, "unknown_group", "group")
+            return self._group(group, dialect, operation, provider)
+        if provider is None:
+            return self.resolve(model, dialect, operation)
+        return self._only(provider, model, dialect, operation)
+
+    def _only(self, provider: str, model: str, dialect: str, operation: OperationName) -> Route:
+        """Return the way to one provider for a model name that others may stand behind, too."""
+        alias = self._aliases.get(model)
+        group = model if alias is None else alias.group
+        if group is not None and group in self._groups:
+            if any(member.provider == provider for member in self._groups[group].members):
+                return self._group(group, dialect, operation, provider)
+            named = f"is a group without {provider}; its members are {self._listed(group)}"
+        elif alias is not None and alias.provider is not None:
+            if alias.provider == provider:
+                return self._fixed(model, [Candidate(provider, alias.model)], dialect, operation)
+            named = f"is a model of provider {alias.provider}, not of {provider}"
+        else:
+            other, slash, rest = model.partition("/")
+            if not (slash and rest and other in self._members):
+                return self._fixed(model, [Candidate(provider, model)], dialect, operation)
+            if other == provider:
+                return self._fixed(model, [Candidate(provider, rest)], dialect, operation)
+            named = f"is a model of provider {other}, not of {provider}"
+        interface = self._members[provider].interface
+        if interface is None or not interface.serves(model):
+            message = f"model {model!r} {named}"
+            raise UnroutableError(400, message, "wishes_conflict", "provider")
+        return self._fixed(model, [Candidate(provider, model)], dialect, operation)
+
+    def _narrowed(self, route: Route, wishes: Wishes) -> Route:
+        """Return a route with no more attempts than are wished for, and no stand-ins if none."""
+        order = route.order
+
+        def first(now: float) -> Sequence[Candidate]:
+            return order(now)[:1]
+
+        most = wishes.max_attempts
+        return msgspec.structs.replace(
+            route,
+            order=order if wishes.failover else first,
+            max_attempts=route.max_attempts if most is None else min(most, route.max_attempts),
+        )
+
+    def _listed(self, group: str) -> str:
+        return ", ".join(dict.fromkeys(member.provider for member in self._groups[group].members))
 
     def _look_up(self, model: str, dialect: str, operation: OperationName) -> Route:
         alias = self._aliases.get(model)
@@ -209,18 +302,35 @@ class Resolver:
             raise UnroutableError(404, self._unknown(model), "model_not_found")
         return listing
 
-    def _group(self, group: str, dialect: str, operation: OperationName) -> Route:
+    def _group(
+        self, group: str, dialect: str, operation: OperationName, only: str | None = None
+    ) -> Route:
+        """Return the way to a group, or to one provider of it."""
         if group not in self._groups:
             message = f"all providers of group {group!r} are disabled in the configuration"
             raise UnroutableError(503, message, "not_configured")
-        usable = self._usable(group, self._groups[group].members, dialect, operation)
+        settings = self._groups[group]
+        members = [each for each in settings.members if only is None or each.provider == only]
+        if not members:
+            message = f"group {group!r} has no member {only}; its members are {self._listed(group)}"
+            raise UnroutableError(400, message, "wishes_conflict", "provider")
+        usable = self._usable(group, members, dialect, operation)
         part = frozenset(candidate.provider for candidate in usable)
         plans = self._plans
 
         def order(now: float) -> Sequence[Candidate]:
             return plans[group].within(part).order(now)
 
-        return Route(group=group, order=order, max_attempts=self._groups[group].max_attempts)
+        def hedge() -> Hedger | None:
+            return plans[group].hedger
+
+        return Route(
+            group=group,
+            order=order,
+            max_attempts=settings.max_attempts,
+            timeouts=settings.timeouts,
+            hedge=None if settings.hedge is None else hedge,
+        )
 
     def _fixed(
         self,
@@ -269,11 +379,16 @@ class Resolver:
         return usable
 
     def _unknown(self, model: str) -> str:
-        known = self.names()
-        if len(model) > _LONGEST_NAME:
-            model = f"{model[:_LONGEST_NAME]}..."
-        close = get_close_matches(model, known, n=3)
-        message = f"unknown model {model!r}"
-        if close:
-            return f"{message}; did you mean {' or '.join(repr(name) for name in close)}?"
-        return f"{message}; GET /v1/models lists what there is"
+        there_is = "GET /v1/models lists what there is"
+        return f"unknown model {_unknown(model, self.names(), there_is)}"
+
+
+def _unknown(name: str, known: Iterable[str], there_is: str | None = None) -> str:
+    """Return an unknown name and what may have been meant, or what there is."""
+    known = list(known)
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}..."
+    close = get_close_matches(name, known, n=3)
+    if close:
+        return f"{name!r}; did you mean {' or '.join(repr(each) for each in close)}?"
+    return f"{name!r}; {there_is or 'there is ' + (', '.join(known) or 'none')}"

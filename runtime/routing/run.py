@@ -5,20 +5,26 @@ the same one again. When a round has failed and some of its failures may pass, t
 goes round again with those, within the request's deadline, its attempts and the retry budget.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import trio
 
 from providers.failures import Failure, FailureKind
 from runtime.outcome import Finished
 from runtime.routing.attempt import Answer, ExchangeResult, Job
+from runtime.routing.breaker import Permit
 from runtime.routing.gave_up import GaveUp
+from runtime.routing.hedge import HedgeLeg, HedgeTold, MakeAttempt, Race
+from runtime.routing.hedge_policy import Hedger
 from runtime.routing.leg import make_attempt
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 from runtime.routing.refused import Refusal, Wider
 from runtime.routing.resolve import Route
 from runtime.routing.retry import LONGEST_PAUSE
+from runtime.routing.upstream import Upstream
 from runtime.routing.verdicts import judge
 
 __all__ = ["Run"]
@@ -57,16 +63,19 @@ class Run:
     __slots__ = (
         "_answer",
         "_asked",
+        "_beside",
         "_candidates",
         "_charged",
         "_crashes",
         "_down_since",
         "_failures",
+        "_hedger",
         "_job",
         "_means",
         "_refusal",
         "_result",
         "_route",
+        "_superseded",
         "_tries",
         "attempts",
         "status",
@@ -77,13 +86,16 @@ class Run:
         self._job = job
         self._route = route
         self._answer = answer
+        self._beside: tuple[Candidate, Failure] | None = None
         self._candidates: Sequence[Candidate] = ()
         self._failures: list[Failure] = []
+        self._hedger: Hedger | None = None
         self._tries: dict[str, int] = {}
         self._charged = 0
         self._crashes: dict[str, int] = {}
         self._down_since: float | None = None
         self._refusal: tuple[Refusal, ExchangeResult] | None = None
+        self._superseded = 0
         self.attempts = 0
         self._asked = ""
         self._result: ExchangeResult | None = None
@@ -122,6 +134,10 @@ class Run:
         now = self._job.started
         self._means.budget.deposit(now)
         candidates = self._candidates = self._route.order(now)
+        if self._route.hedge is not None and self._job.request.operation == "chat":
+            hedger = self._hedger = self._route.hedge()
+            if hedger is not None:
+                hedger.deposit(now)
         rounds = 0
         wider: Wider | None = None
         while True:
@@ -130,7 +146,7 @@ class Run:
             for candidate in candidates:
                 if wider is not None and not wider.admits(candidate):
                     continue
-                failure = await self._try(candidate)
+                failure = await self._try(candidate, candidates, wider)
                 if failure is None:
                     return
                 verdict = judge(failure, candidate.fallback_on)
@@ -203,8 +219,21 @@ class Run:
             self._down_since = now
         return now < self._down_since + _RESTART_PATIENCE
 
-    async def _try(self, candidate: Candidate) -> Failure | None:
-        """Try one candidate; return what went wrong, or None when the asker has its answer."""
+    async def _try(
+        self, candidate: Candidate, candidates: Sequence[Candidate], wider: Wider | None
+    ) -> Failure | None:
+        """Try one candidate; return what went wrong, or None when the asker has its answer.
+
+        Args:
+            candidate: The candidate.
+            candidates: Those of this round, it among them.
+            wider: Tells who of them may take what was too long for others.
+        """
+        if self._beside is not None and self._beside[0] is candidate:
+            # It was asked beside one before it, and failed as well.
+            failed = self._beside[1]
+            self._beside = None
+            return failed
         means = self._means
         now = trio.current_time()
         upstream = means.upstream(candidate.provider)
@@ -229,10 +258,18 @@ class Run:
             raise self._give_up()
         self.attempts += 1
         self._asked = candidate.provider
+        hedger = self._hedger
+        if hedger is not None:
+            stream = job.request.stream
+            delay = hedger.delay(candidate.provider, candidate.model, now, stream=stream)
+            if delay is not None and now + delay < job.answer_by:
+                stand_in = partial(self._stand_in, candidate, candidates, wider, hedger)
+                attempt = self._attempt(upstream, candidate, permit, now)
+                return await self._hedged(candidate, attempt, delay, stand_in)
         result = self._result = ExchangeResult()
         failure = await make_attempt(
             means,
-            self._job,
+            job,
             upstream,
             candidate,
             permit=permit,
@@ -244,6 +281,10 @@ class Run:
         if failure is None:
             self.status = result.status or 200
             return None
+        return self._failed(candidate, failure, result)
+
+    def _failed(self, candidate: Candidate, failure: Failure, result: ExchangeResult) -> Failure:
+        """Note what went wrong with an attempt."""
         if type(failure) is Refusal:
             self._refusal = failure, result
         if failure.kind not in _FREE:
@@ -252,6 +293,112 @@ class Run:
         if failure.crashed:
             self._crashes[candidate.provider] = self._crashes.get(candidate.provider, 0) + 1
         return self._note(failure)
+
+    def _attempt(
+        self, upstream: Upstream, candidate: Candidate, permit: Permit, started: float
+    ) -> MakeAttempt:
+        """Return what makes the newest attempt as a leg of a hedged one."""
+        number = self.attempts
+
+        def attempt(leg: HedgeLeg) -> Awaitable[Failure | None]:
+            return make_attempt(
+                self._means,
+                self._job,
+                upstream,
+                candidate,
+                permit=permit,
+                started=started,
+                number=number,
+                answer=leg,
+                result=leg.result,
+                leg=leg,
+            )
+
+        return attempt
+
+    async def _hedged(
+        self,
+        candidate: Candidate,
+        attempt: MakeAttempt,
+        delay: float,
+        stand_in: Callable[[], tuple[Candidate, MakeAttempt] | None],
+    ) -> Failure | None:
+        """Try one candidate, and another one beside it when it is late.
+
+        Args:
+            candidate: The candidate.
+            attempt: Makes the attempt at it.
+            delay: Seconds it has.
+            stand_in: Finds the other one.
+
+        Returns:
+            What went wrong with the candidate, or None when the asker has its answer.
+        """
+        race = Race(self._answer, self.attempts)
+        first, second = race.first, race.second
+        beside: list[Candidate] = []
+
+        def hedge() -> MakeAttempt | None:
+            found = stand_in()
+            if found is None:
+                return None
+            beside.append(found[0])
+            return found[1]
+
+        try:
+            await race.run(attempt, delay, hedge)
+        finally:
+            leg, asked = first, candidate
+            if race.winner is second:
+                leg, asked = second, beside[0]
+            self._result = leg.result
+            self._asked = asked.provider
+            self._superseded = first.superseded + second.superseded
+        if race.winner is not None and leg.failure is None:
+            self.status = leg.result.status or 200
+            return None
+        failures = {}
+        for each, by in zip((candidate, *beside), (first, second), strict=False):
+            if by.failure is not None:
+                failures[each] = self._failed(each, by.failure, by.result)
+        if beside and beside[0] in failures:
+            self._asked = beside[0].provider
+            self._beside = beside[0], failures[beside[0]]
+        return failures.get(candidate)
+
+    def _stand_in(
+        self,
+        late: Candidate,
+        candidates: Sequence[Candidate],
+        wider: Wider | None,
+        hedger: Hedger,
+    ) -> tuple[Candidate, MakeAttempt] | None:
+        """Find whom to ask beside a candidate that is late: the next one, of another provider."""
+        now = trio.current_time()
+        most = self._route.max_attempts
+        if self._charged + 1 >= most or now >= self._job.answer_by or not hedger.affords(now):
+            return None
+        means = self._means
+        following = itertools.dropwhile(lambda each: each is not late, candidates)
+        for candidate in following:
+            upstream = means.upstream(candidate.provider)
+            if (
+                candidate.provider == late.provider
+                or upstream is None
+                or not upstream.actor.alive
+                or (wider is not None and not wider.admits(candidate))
+            ):
+                continue
+            permit = means.permit(upstream, now)
+            if isinstance(permit, Failure):
+                continue
+            hedger.withdraw(now)
+            self._hedger = None  # one hedge for a request
+            self.attempts += 1
+            if isinstance(self._answer, HedgeTold):
+                self._answer.hedged = True
+            return candidate, self._attempt(upstream, candidate, permit, now)
+        return None
 
     def _note(self, failure: Failure) -> Failure:
         self._failures.append(failure)
@@ -286,5 +433,6 @@ class Run:
                 usage=usage,
                 stream=job.request.stream,
                 operation=job.request.operation,
+                superseded=self._superseded,
             )
         )

@@ -3,6 +3,7 @@
 import math
 
 from runtime.routing.group import Candidate
+from runtime.routing.hedge_policy import Hedger
 
 __all__ = ["Cursor", "Cursors", "Key", "Turn"]
 
@@ -74,14 +75,16 @@ class Cursors:
     Attributes:
         looks: Members that were not measured lately and are worth a look.
         told: How many of ``probes`` have been reported.
+        hedger: What says when a request is hedged; None when none is.
     """
 
-    __slots__ = ("_cursors", "looks", "told")
+    __slots__ = ("_cursors", "hedger", "looks", "told")
 
     def __init__(self) -> None:
         self._cursors: dict[frozenset[str] | None, Cursor] = {}
         self.looks: set[Key] = set()
         self.told = 0
+        self.hedger: Hedger | None = None
 
     def of(self, part: frozenset[str] | None) -> Cursor:
         """Return the cursor of a part of the group.
