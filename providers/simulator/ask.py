@@ -12,6 +12,7 @@ __all__ = ["Ask", "Tool", "read_ask", "tokens_of", "wrong_field"]
 _OPENAI_ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
 _ANTHROPIC_ROLES = frozenset({"user", "assistant", "system"})
 _MAX_CHOICES = 8
+_ANY_OBJECT: Mapping[str, Any] = {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -35,6 +36,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         tools: The tools at hand; none when the request forbids their use.
         tool_choice: ``auto``, ``required``, or the name of the tool to call.
         parallel_tools: Whether several may be called at once.
+        answer_schema: The JSON schema of the answer's text; None where it may be any text.
         input_tokens: Tokens of the prompt.
         fingerprint: What the answer is a function of: all that bears on its content.
     """
@@ -49,6 +51,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[Tool, ...]
     tool_choice: str
     parallel_tools: bool
+    answer_schema: Mapping[str, Any] | None
     input_tokens: int
     fingerprint: bytes
 
@@ -97,6 +100,7 @@ def _read_openai(request: Mapping[str, Any], model: str, *, stream: bool) -> Ask
         function = choice.get("function")
         choice = function.get("name") if isinstance(function, dict) else None
     tool_choice = _tool_choice(choice, tools)
+    schema = _openai_schema(request.get("response_format"))
     return Ask(
         model=model,
         stream=stream,
@@ -108,8 +112,11 @@ def _read_openai(request: Mapping[str, Any], model: str, *, stream: bool) -> Ask
         tools=() if tool_choice == "none" else tools,
         tool_choice=tool_choice,
         parallel_tools=request.get("parallel_tool_calls") is not False,
+        answer_schema=schema,
         input_tokens=_tokens(messages, request.get("tools")),
-        fingerprint=_fingerprint(messages, request.get("tools"), request.get("seed")),
+        fingerprint=_fingerprint(
+            messages, request.get("tools"), request.get("seed"), *_given(schema)
+        ),
     )
 
 
@@ -139,6 +146,7 @@ def _read_anthropic(request: Mapping[str, Any], model: str, *, stream: bool, cou
         choice = given.get("name") if kind == "tool" else "required" if kind == "any" else kind
         parallel = given.get("disable_parallel_tool_use") is not True
     tool_choice = _tool_choice(choice, tools)
+    schema = _anthropic_schema(request.get("output_config"))
     return Ask(
         model=model,
         stream=stream,
@@ -150,8 +158,9 @@ def _read_anthropic(request: Mapping[str, Any], model: str, *, stream: bool, cou
         tools=() if tool_choice == "none" else tools,
         tool_choice=tool_choice,
         parallel_tools=parallel,
+        answer_schema=schema,
         input_tokens=_tokens([*messages, {"content": system}], request.get("tools")),
-        fingerprint=_fingerprint(messages, request.get("tools"), system),
+        fingerprint=_fingerprint(messages, request.get("tools"), system, *_given(schema)),
     )
 
 
@@ -214,6 +223,49 @@ def _tool_choice(choice: object, tools: Sequence[Tool]) -> str:
     if isinstance(choice, str) and any(tool.name == choice for tool in tools):
         return choice
     raise wrong_field("tool_choice", "it names a tool that the request does not have")
+
+
+def _openai_schema(given: object) -> Mapping[str, Any] | None:
+    where = "response_format"
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise wrong_field(where, "an object is expected")
+    match given.get("type"):
+        case "text":
+            return None
+        case "json_object":
+            return _ANY_OBJECT
+        case "json_schema":
+            inner = given.get("json_schema")
+            if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
+                raise wrong_field(f"{where}.json_schema", "an object with a name is expected")
+            return _schema(inner.get("schema", _ANY_OBJECT), f"{where}.json_schema.schema")
+    raise wrong_field(f"{where}.type", "one of text, json_object, json_schema is expected")
+
+
+def _anthropic_schema(given: object) -> Mapping[str, Any] | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise wrong_field("output_config", "an object is expected")
+    wanted = given.get("format")
+    if wanted is None:
+        return None
+    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+        raise wrong_field("output_config.format", "an object of type json_schema is expected")
+    return _schema(wanted.get("schema"), "output_config.format.schema")
+
+
+def _schema(given: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(given, dict):
+        raise wrong_field(where, "a JSON schema is expected")
+    return given
+
+
+def _given(schema: object) -> tuple[object, ...]:
+    """Return what bears on the answer only where it is there."""
+    return () if schema is None else (schema,)
 
 
 def _integer(request: Mapping[str, Any], name: str, least: int) -> int | None:

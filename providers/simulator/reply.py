@@ -5,36 +5,24 @@ tools and either ``tool_choice`` demands a call, or the last message is the user
 contains the name of a tool (each one named is called, in the order they are named, or only the
 first where parallel calls are off), or it contains the word "tool" (the first tool is called). The
 arguments are made from the tool's schema. A message that carries a tool's result is answered with
-text.
+text. Where the request wants the text to be JSON, it is made from the schema given for it.
 """
 
 import hashlib
 import random
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
 from providers.simulator.ask import Ask, Tool
+from providers.simulator.schemas import made_up
+from providers.simulator.words import WORDS
 
 __all__ = ["Call", "Choice", "Reply", "make_reply"]
 
-_VOCABULARY = (
-    "a about after all also always an and any as at back because before both but by can come day "
-    "does each even every find first for from give go good great had has have here how if in into "
-    "is it just know last left like line little long look made make many may more most move much "
-    "must name never new no not now number of off on one only open or order other our out over "
-    "own part people place point quite rather read same say see set she should side small so some "
-    "soon still such take than that the their them then there these they thing think this those "
-    "through time to together too turn two under until up us use very want was water way we well "
-    "were what when where which while who why will with without word work world would year yet "
-    "you your"
-)
-_WORDS = tuple(_VOCABULARY.split())
 _SENTENCE = (5, 12)
-_MAX_DEPTH = 5
-_ARGUMENT_PIECE = 8
+_JSON_PIECE = 8
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -46,8 +34,7 @@ class Call(msgspec.Struct, frozen=True):
 
     def pieces(self) -> list[str]:
         """Return the arguments as they are streamed."""
-        size = _ARGUMENT_PIECE
-        return [self.arguments[i : i + size] for i in range(0, len(self.arguments), size)]
+        return _pieces(self.arguments)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -118,7 +105,10 @@ def _choose(ask: Ask, digest: bytes, index: int, words: int) -> Choice:
             Call(dice.randbytes(12).hex(), tool.name, _arguments(tool, dice)) for tool in called
         )
         return Choice((), calls, "tool_calls")
-    tokens = _sentences(dice, words)
+    if ask.answer_schema is None:
+        tokens = _sentences(dice, words)
+    else:
+        tokens = _pieces(msgspec.json.encode(made_up(ask.answer_schema, dice)).decode())
     finish = "stop"
     if ask.max_tokens is not None and len(tokens) > ask.max_tokens:
         tokens = tokens[: ask.max_tokens]
@@ -134,7 +124,7 @@ def _sentences(dice: random.Random, words: int) -> list[str]:
     tokens: list[str] = []
     left = 0
     for number in range(words):
-        word = dice.choice(_WORDS)
+        word = dice.choice(WORDS)
         if left == 0:
             left = dice.randint(*_SENTENCE)
             word = word.capitalize()
@@ -144,6 +134,11 @@ def _sentences(dice: random.Random, words: int) -> list[str]:
             left = 0
         tokens.append(f" {word}" if number else word)
     return tokens
+
+
+def _pieces(json: str) -> list[str]:
+    """Return JSON text as it is streamed."""
+    return [json[at : at + _JSON_PIECE] for at in range(0, len(json), _JSON_PIECE)]
 
 
 def _cut(tokens: Sequence[str], end: int) -> tuple[str, ...]:
@@ -178,44 +173,5 @@ def _called(ask: Ask) -> Sequence[Tool]:
 
 
 def _arguments(tool: Tool, dice: random.Random) -> str:
-    value = _value(tool.schema, dice, 0)
+    value = made_up(tool.schema, dice)
     return msgspec.json.encode(value if isinstance(value, dict) else {}).decode()
-
-
-def _value(schema: Mapping[str, Any], dice: random.Random, depth: int) -> object:
-    """Make a value that fits a JSON schema of the ordinary kind."""
-    if "const" in schema:
-        return schema["const"]
-    if isinstance(schema.get("enum"), list) and schema["enum"]:
-        return dice.choice(schema["enum"])
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = kind[0] if kind else None
-    properties = schema.get("properties")
-    if kind == "object" or (kind is None and isinstance(properties, dict)):
-        return _object(schema, dice, depth)
-    if kind == "array":
-        items = schema.get("items")
-        if not isinstance(items, dict) or depth >= _MAX_DEPTH:
-            return []
-        return [_value(items, dice, depth + 1)]
-    if kind in {"integer", "number"}:
-        least = schema.get("minimum", 1)
-        return least if isinstance(least, int | float) else 1
-    if kind == "boolean":
-        return dice.random() < 0.5
-    return None if kind == "null" else dice.choice(_WORDS)
-
-
-def _object(schema: Mapping[str, Any], dice: random.Random, depth: int) -> Mapping[str, object]:
-    """Fill in the required properties, or all where none is required."""
-    properties = schema.get("properties")
-    if not isinstance(properties, dict) or depth >= _MAX_DEPTH:
-        return {}
-    required = schema.get("required")
-    names = required if isinstance(required, list) and required else list(properties)
-    return {
-        name: _value(properties[name], dice, depth + 1)
-        for name in names
-        if isinstance(properties.get(name), dict)
-    }
