@@ -262,7 +262,7 @@ class Session:
             refused.status,
             refused.message,
             retry_after=refused.retry_after,
-            headers=[MAY_RETRY],
+            headers=[MAY_RETRY, (b"x-standby-attempts", b"0")],
         )
 
     def client(self, request: Request) -> ClientKey:

@@ -9,6 +9,7 @@ import trio
 
 from providers.chat import ChatSink, OnEvent, stream_chat
 from providers.chat_request import AnyRequest, ChatBody, chat_bodies
+from providers.fair_queue import ClientKey
 from providers.interface import ForwardRequest, ProviderInterface
 from providers.wire import WireError
 from providers.wire.chat_events import Done, Error
@@ -69,6 +70,7 @@ class ProviderAdapter:
         dialect: str | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
+        client: str = "",
     ) -> Done:
         """Get a request answered, event by event.
 
@@ -88,6 +90,8 @@ class ProviderAdapter:
             timeout: Seconds the request may take as a whole, ``on_event`` included; never more
                 than ``timeouts.request`` of the configuration.
             headers: Further headers for the upstream, such as ``anthropic-beta``.
+            client: Who asks: clients take turns where requests must wait for a provider. Those who
+                give no name are one client together.
 
         Raises:
             ChatError: There is no complete answer.
@@ -101,7 +105,7 @@ class ProviderAdapter:
         try:
             if provider is not None:
                 name, route, interface = self._only(provider, model or named_model(request))
-                carry = partial(self._carry, route, sent, patience)
+                carry = partial(self._carry, route, sent, patience, client=client)
                 return await interface.stream_chat(
                     request, on_event, carry, model=name, dialect=dialect
                 )
@@ -111,7 +115,9 @@ class ProviderAdapter:
             raise RequestError(error.message, error.status, error.code) from None
         except UnroutableError as error:
             raise RequestError(str(error), error.status, error.code) from None
-        return await stream_chat(body, on_event, partial(self._carry, route, sent, patience))
+        return await stream_chat(
+            body, on_event, partial(self._carry, route, sent, patience, client=client)
+        )
 
     def get_provider_health(self, provider: str | None = None) -> dict[str, Any]:
         """Return how providers are, as ``GET /health/providers`` does; sends no message.
@@ -180,6 +186,8 @@ class ProviderAdapter:
         patience: float,
         body: ChatBody,
         sink: ChatSink,
+        *,
+        client: str,
     ) -> None:
         """Put a request through the attempt loop; implements ``Carry``."""
         now = trio.current_time()
@@ -196,6 +204,7 @@ class ProviderAdapter:
             deadline=now + patience,
             answer_by=now + patience,
             started=now,
+            client=ClientKey("in process", client),
         )
         answer = ChatAnswer(sink, job.request.request_id, job.deadline)
         try:
