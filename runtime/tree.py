@@ -22,13 +22,15 @@ import msgspec
 
 from providers.http import Limits, Listener, Poller, ServerConnection
 from runtime.assembly import ProviderParts, breaker_settings
-from runtime.configuration import Config, ProviderConfig
+from runtime.configuration import Config, GroupTimeoutsConfig, HedgeConfig, ProviderConfig
 from runtime.doors.door import Door, OpenSessions, own_users
 from runtime.doors.session import Session
 from runtime.routing.breaker_actor import Breaker, breaker_name
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.failover import FailoverBoard, FailoverManager
 from runtime.routing.gate import RateGates
+from runtime.routing.group import GroupTimeouts
+from runtime.routing.hedge_policy import HedgeSettings
 from runtime.routing.load import Loads
 from runtime.routing.plan import Candidate, Group, Outlook
 from runtime.routing.readiness import Readiness
@@ -119,8 +121,24 @@ def groups(config: Config) -> dict[str, Group]:
                 max_attempts=group.max_attempts,
                 health_threshold=group.health_threshold,
                 rebalance_interval=group.rebalance_interval,
+                timeouts=_timeouts(group.timeouts),
+                hedge=_hedge(group.hedge),
             )
     return found
+
+
+def _hedge(config: HedgeConfig) -> HedgeSettings | None:
+    """Return how a group hedges; None when it does not."""
+    if not config.enabled:
+        return None
+    return msgspec.convert(config, HedgeSettings, from_attributes=True)
+
+
+def _timeouts(config: GroupTimeoutsConfig) -> GroupTimeouts | None:
+    """Return a group's own bounds on waits; None where it has none, which costs requests less."""
+    if config == GroupTimeoutsConfig():
+        return None
+    return msgspec.convert(config, GroupTimeouts, from_attributes=True)
 
 
 def breaker(name: str, config: ProviderConfig, shared: Shared) -> ChildSpec:

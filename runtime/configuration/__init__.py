@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # `typing` is not imported for this alone
         Config,
         GroupConfig,
         GroupMember,
+        GroupTimeoutsConfig,
         LimitsConfig,
         LoggingConfig,
         ModelAlias,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # `typing` is not imported for this alone
     from runtime.configuration.simulator_settings import FaultConfig, SimulatorConfig
     from runtime.configuration.tolerance import (
         CircuitBreakerConfig,
+        HedgeConfig,
         ProviderRetryConfig,
         RetryConfig,
     )
@@ -55,6 +57,8 @@ __all__ = [
     "FaultConfig",
     "GroupConfig",
     "GroupMember",
+    "GroupTimeoutsConfig",
+    "HedgeConfig",
     "LimitsConfig",
     "LoggingConfig",
     "ModelAlias",
@@ -108,6 +112,7 @@ _HOMES = {
         "Config",
         "GroupConfig",
         "GroupMember",
+        "GroupTimeoutsConfig",
         "LimitsConfig",
         "LoggingConfig",
         "ModelAlias",
@@ -115,7 +120,12 @@ _HOMES = {
         "TimeoutsConfig",
     ),
     "simulator_settings": ("FaultConfig", "SimulatorConfig"),
-    "tolerance": ("CircuitBreakerConfig", "ProviderRetryConfig", "RetryConfig"),
+    "tolerance": (
+        "CircuitBreakerConfig",
+        "HedgeConfig",
+        "ProviderRetryConfig",
+        "RetryConfig",
+    ),
     "writer": ("redacted",),
 }
 

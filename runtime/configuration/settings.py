@@ -12,12 +12,13 @@ from msgspec import Meta, Struct, field
 from runtime.configuration.provider_settings import OneProvider
 from runtime.configuration.secret import Secret
 from runtime.configuration.shape import Duration, Size
-from runtime.configuration.tolerance import CircuitBreakerConfig, RetryConfig
+from runtime.configuration.tolerance import CircuitBreakerConfig, HedgeConfig, RetryConfig
 
 __all__ = [
     "Config",
     "GroupConfig",
     "GroupMember",
+    "GroupTimeoutsConfig",
     "LimitsConfig",
     "LoggingConfig",
     "ModelAlias",
@@ -100,6 +101,48 @@ class GroupMember(Struct, frozen=True, kw_only=True):
     ] = None
 
 
+class GroupTimeoutsConfig(Struct, frozen=True, kw_only=True):
+    """Bounds on the waits of a request to one group."""
+
+    total: Annotated[
+        Duration | None,
+        Meta(
+            description="For a request as a whole, from its arrival to its complete answer, all "
+            "attempts together. More than `timeouts.request` changes nothing.",
+            gt=0,
+            le=86_400,
+        ),
+    ] = None
+    attempt: Annotated[
+        Duration | None,
+        Meta(
+            description="For one attempt, as long as the next member could stand in: for a whole "
+            "plain answer, or the first token of a streamed one. Without it the first member may "
+            "use up all of the request's time.",
+            gt=0,
+            le=86_400,
+        ),
+    ] = None
+    first_token: Annotated[
+        Duration | None,
+        Meta(
+            description="For the first token of a streamed answer, in place of what the provider "
+            "says for all of its requests.",
+            gt=0,
+            le=86_400,
+        ),
+    ] = None
+    stall: Annotated[
+        Duration | None,
+        Meta(
+            description="For the next bytes in the middle of a stream, in place of what the "
+            "provider says for all of its requests.",
+            gt=0,
+            le=86_400,
+        ),
+    ] = None
+
+
 class GroupConfig(Struct, frozen=True, kw_only=True):
     """Providers that stand in for each other, asked for by the group's name as the model."""
 
@@ -162,6 +205,13 @@ class GroupConfig(Struct, frozen=True, kw_only=True):
             "`model_not_found`, `content_filter`, `context_too_long`."
         ),
     ] = ("model_not_found",)
+    hedge: Annotated[
+        HedgeConfig,
+        Meta(description="Whether a second provider is asked when the first is late."),
+    ] = field(default_factory=HedgeConfig)
+    timeouts: Annotated[
+        GroupTimeoutsConfig, Meta(description="Bounds on the waits of a request to this group.")
+    ] = field(default_factory=GroupTimeoutsConfig)
 
 
 class ModelAlias(Struct, frozen=True, kw_only=True):
