@@ -53,6 +53,10 @@ class _Provider:
         "first_token",
         "first_tokens",
         "gate_closed",
+        "hedge_tokens",
+        "hedges",
+        "hedges_cancelled",
+        "hedges_won",
         "last_failure",
         "score",
         "set_aside",
@@ -76,6 +80,10 @@ class _Provider:
         self.set_aside = 0
         self.last_failure: str | None = None
         self.gate_closed = {"429": 0, "headers": 0}
+        self.hedges = 0
+        self.hedges_won = 0
+        self.hedges_cancelled = 0
+        self.hedge_tokens = _Tokens()
 
     def count(self, attempt: Attempt, now: float) -> None:
         kind = attempt.kind
@@ -88,12 +96,15 @@ class _Provider:
             self.tokens.add(attempt.usage)
         if attempt.closed_gate is not None:
             self.gate_closed[attempt.closed_gate] += 1
+        if attempt.hedge is not None:
+            self._hedge(attempt)
         if kind == "ok":
             self.succeeded += 1
             self.duration += attempt.duration
             self.score.served(first_token, now)
         elif kind == "cancelled":
-            self.cancelled += 1
+            if not attempt.superseded:
+                self.cancelled += 1
         else:
             self.failures[kind] = self.failures.get(kind, 0) + 1
             self.last_failure = kind
@@ -101,12 +112,21 @@ class _Provider:
                 self.failed += 1
                 self.score.failed(now)
 
+    def _hedge(self, attempt: Attempt) -> None:
+        if attempt.hedge == "second":
+            self.hedges += 1
+            self.hedges_won += attempt.kind == "ok"
+        if attempt.superseded:
+            self.hedges_cancelled += 1
+            if attempt.usage is not None:
+                self.hedge_tokens.add(attempt.usage)
+
     def picture(self, now: float) -> ProviderMetrics:
         judged = self.succeeded + self.failed
         refused = sum(self.failures.values()) - self.failed
         median, p95 = self.times.quantiles(0.5, 0.95)
         return ProviderMetrics(
-            requests=judged + self.cancelled + refused,
+            requests=judged + self.cancelled + self.hedges_cancelled + refused,
             succeeded=self.succeeded,
             failed=self.failed,
             cancelled=self.cancelled,
@@ -122,6 +142,10 @@ class _Provider:
             set_aside=self.set_aside,
             last_failure=self.last_failure,
             gate_closed=dict(self.gate_closed),
+            hedges=self.hedges,
+            hedges_won=self.hedges_won,
+            hedges_cancelled=self.hedges_cancelled,
+            hedge_tokens=self.hedge_tokens.picture(),
         )
 
 
@@ -196,7 +220,7 @@ class Aggregate:
         if finished.ok:
             self._succeeded += 1
             self._duration += finished.duration
-            if finished.attempts > 1:
+            if finished.attempts - finished.superseded > 1:
                 self._failed_over += 1
         elif finished.cancelled:
             self._cancelled += 1
@@ -275,6 +299,9 @@ class Aggregate:
             cancelled=self._cancelled,
             streamed=self._streamed,
             failed_over=self._failed_over,
+            hedges=sum(each.hedges for each in self._providers.values()),
+            hedges_won=sum(each.hedges_won for each in self._providers.values()),
+            hedges_cancelled=sum(each.hedges_cancelled for each in self._providers.values()),
             panic_probes=self._panic_probes,
             shed=ShedCounts(
                 **self._shed,

@@ -33,6 +33,12 @@ class ProviderMetrics(msgspec.Struct, frozen=True, kw_only=True):
         succeeded: Those that went well.
         failed: Those the provider failed at.
         cancelled: Those whose asker left.
+        hedges: Those that were made because another provider was late.
+        hedges_won: Those of them that gave the asker its answer.
+        hedges_cancelled: Attempts that were cancelled because another provider had answered: of
+            hedges, and of those that were late; not among ``cancelled``.
+        hedge_tokens: Tokens of ``hedges_cancelled``, as far as the upstream had counted any by
+            then; most count only at an answer's end. They are among ``tokens``.
         failures: Every attempt that did not go well, by kind of failure; refusals of a request
             for what it says are here, but not in ``failed``.
         success_rate: ``succeeded`` of ``succeeded`` and ``failed``; 1 before there are any.
@@ -53,6 +59,10 @@ class ProviderMetrics(msgspec.Struct, frozen=True, kw_only=True):
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
+    hedges: int = 0
+    hedges_won: int = 0
+    hedges_cancelled: int = 0
+    hedge_tokens: TokenCounts = TokenCounts()
     failures: dict[str, int]
     success_rate: float = 1.0
     avg_response_time: float | None = None
@@ -114,7 +124,10 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
         refused: Requests refused for what they said.
         cancelled: Requests whose asker left.
         streamed: Requests that asked for a stream.
-        failed_over: Requests that were answered after more than one attempt.
+        failed_over: Requests that were answered after an attempt that had failed.
+        hedges: Attempts that were made because another provider was late.
+        hedges_won: Those of them that gave the asker its answer.
+        hedges_cancelled: Attempts that were cancelled because another provider had answered.
         panic_probes: Requests that were let through although every member of their group was kept
             back by its breaker.
         shed: Requests that were sent away because there were too many.
@@ -137,6 +150,9 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int = 0
     streamed: int = 0
     failed_over: int = 0
+    hedges: int = 0
+    hedges_won: int = 0
+    hedges_cancelled: int = 0
     panic_probes: int = 0
     shed: ShedCounts = ShedCounts()
     attempts: int = 0
