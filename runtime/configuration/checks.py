@@ -243,6 +243,7 @@ class _Checks:
         if not any(found is None or found.enabled for found in providers):
             self._doubtful(f"no member of group {name} is enabled", "groups", name)
         self._strategy(name, group)
+        self._hedge(name, group)
         return msgspec.structs.replace(group, members=tuple(members))
 
     def _strategy(self, name: str, group: GroupConfig) -> None:
@@ -263,6 +264,28 @@ class _Checks:
                 "is known to take more",
                 "groups",
                 name,
+            )
+
+    def _hedge(self, name: str, group: GroupConfig) -> None:
+        """Check that the bounds of a hedge fit together, and that there is somebody to ask."""
+        hedge = group.hedge
+        where = ("groups", name, "hedge")
+        most = hedge.maximum_delay
+        if most is not None and hedge.minimum_delay > most:
+            self._wrong(
+                f"minimum_delay ({format_duration(hedge.minimum_delay)}) is above "
+                f"maximum_delay ({format_duration(most)})",
+                *self._said(where, "minimum_delay", "maximum_delay"),
+            )
+        if hedge.enabled and len({member.provider for member in group.members}) < 2:
+            self._doubtful(
+                f"group {name} has one provider only: there is no second one to ask",
+                *where,
+            )
+        elif hedge.enabled and group.max_attempts < 2:
+            self._doubtful(
+                f"max_attempts of group {name} is 1: that leaves no attempt for a second provider",
+                *where,
             )
 
     def _member(self, member: GroupMember, where: tuple[str | int, ...]) -> GroupMember:

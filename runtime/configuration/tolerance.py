@@ -1,4 +1,4 @@
-"""Settings of circuit breakers and retries: one set for all providers, and per provider."""
+"""Settings of circuit breakers and retries, for all providers and per provider; and of hedging."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from runtime.configuration.shape import Duration, Milliseconds
 
-__all__ = ["CircuitBreakerConfig", "ProviderRetryConfig", "RetryConfig"]
+__all__ = ["CircuitBreakerConfig", "HedgeConfig", "ProviderRetryConfig", "RetryConfig"]
 
 
 class CircuitBreakerConfig(Struct, frozen=True, kw_only=True):
@@ -133,3 +133,48 @@ class RetryConfig(ProviderRetryConfig, frozen=True, kw_only=True):
             description="Retries and fail-overs a second that are always allowed.", ge=0, le=10_000
         ),
     ] = 10.0
+
+
+class HedgeConfig(Struct, frozen=True, kw_only=True):
+    """When a second provider is asked because the first is late; whose answer is first counts."""
+
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="Whether a chat request whose first provider is late is given to a second "
+            "one as well. The other is cancelled as soon as one has its first token (of a plain "
+            "answer: all of it), but may be charged for."
+        ),
+    ] = False
+    percentile: Annotated[
+        float,
+        Meta(
+            description="Late is a provider that takes longer than for this share of its recent "
+            "answers, 0.5 to 0.999.",
+            ge=0.5,
+            le=0.999,
+        ),
+    ] = 0.95
+    minimum_delay: Annotated[
+        Duration,
+        Meta(description="The second is never asked sooner than this.", ge=0, le=3600),
+    ] = 0.1
+    maximum_delay: Annotated[
+        Duration | None,
+        Meta(
+            description="The second is never asked later than this; and after this time while too "
+            "few answers have been measured (20 each, plain and streamed). Without it there is no "
+            "hedge until then.",
+            gt=0,
+            le=3600,
+        ),
+    ] = None
+    budget_percent: Annotated[
+        float,
+        Meta(
+            description="How many of the group's requests of the last five minutes may be hedged, "
+            "in percent.",
+            gt=0,
+            le=100,
+        ),
+    ] = 5.0
