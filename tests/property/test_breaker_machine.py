@@ -6,7 +6,13 @@ from typing import NamedTuple, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from runtime.routing.breaker import (
     ALWAYS,
@@ -61,8 +67,7 @@ class Breaker(RuleBasedStateMachine):
     def fresh(self) -> Circuit:
         return Circuit(self.settings, now=self.now, fraction=lambda: self.fraction)
 
-    @precondition(lambda self: not self.outcomes and self.circuit.state == "closed")
-    @rule(settings=SETTINGS)
+    @initialize(settings=SETTINGS)
     def configure(self, settings: BreakerSettings) -> None:
         self.settings = settings
         self.circuit = self.fresh()
@@ -77,8 +82,43 @@ class Breaker(RuleBasedStateMachine):
         self.now += seconds
         self.fraction = fraction
 
+    @rule(
+        calls=st.integers(1, 6),
+        apart=st.sampled_from([0.0, 0.1, 0.6]),
+        seconds=st.sampled_from([0.0, 0.5, 40.0]),
+        between=st.sampled_from([0.0, 0.1, 0.6, 2.0]),
+        failed=st.booleans(),
+        first_token=st.sampled_from([None, 0.5, 2.5]),
+    )
+    def many_calls(
+        self,
+        *,
+        calls: int,
+        apart: float,
+        seconds: float,
+        between: float,
+        failed: bool,
+        first_token: float | None,
+    ) -> None:
+        """Calls that overlap and end alike, at once or one after another."""
+        begun = []
+        for _ in range(calls):
+            permit = self.ask()
+            if permit is not None:
+                begun.append(self.permits.pop())
+            self.now += apart
+        self.now += seconds
+        for permit, started in begun:
+            permit.release()
+            self.held.pop(id(permit), None)
+            self.record(failed, started, None if failed else first_token)
+            self.now += between
+
     @rule()
-    def ask(self) -> None:
+    def ask_once(self) -> None:
+        self.ask()
+
+    def ask(self) -> Permit | None:
         circuit, before = self.circuit, self.circuit.at(self.now)
         could = circuit.ready(self.now)
         assert circuit.state in (before, "open"), "ready() changes nothing"
@@ -96,6 +136,7 @@ class Breaker(RuleBasedStateMachine):
             self.permits.append((permit, self.now))
             if permit is not ALWAYS:
                 self.held[id(permit)] = self.now + self.settings.probe_timeout
+        return permit
 
     def free(self) -> int:
         """Return how many probes a half-open circuit should let go."""
