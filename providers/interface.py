@@ -52,9 +52,11 @@ _NOT_FORWARDED = HOP_BY_HOP | {
     b"x-api-key",
     b"x-goog-api-key",
     b"x-standby-client",
-    b"x-standby-token",
 }
 
+
+_STANDBYS_OWN = b"x-standby-"
+"""How the headers begin that are between askers and this daemon."""
 
 _CONNECTIONS_OWN = HOP_BY_HOP | {b"content-length", b"expect", b"host"}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -203,7 +205,9 @@ class ProviderInterface(ABC):
         for name, value in asked:
             if name == b"connection":  # what it names belongs to the asker's connection too
                 skip = skip | {each.strip() for each in value.lower().split(b",")}
-        headers = [pair for pair in asked if pair[0] not in skip]
+        headers = [
+            pair for pair in asked if pair[0] not in skip and not pair[0].startswith(_STANDBYS_OWN)
+        ]
         names = [pair[0] for pair in headers]
         headers += [pair for pair in self._defaults if pair[0] not in names]
         line = f"POST {path} HTTP/1.1\r\n".encode("ascii")

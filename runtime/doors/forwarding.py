@@ -1,7 +1,6 @@
 """The routes that go to a provider: one for each operation of each dialect."""
 
 import logging
-import math
 
 import trio
 
@@ -9,11 +8,13 @@ from providers.failures import Failure
 from providers.http import Request
 from providers.interface import ForwardRequest
 from providers.wire import Dialect, OperationName, WireError
-from runtime.doors.answer import REQUEST_ID_HEADERS, relayed_headers
-from runtime.doors.session import Handler, Session
+from runtime.doors.answer import HEDGED, REQUEST_ID_HEADERS, relayed_headers
+from runtime.doors.session import MAY_RETRY, Handler, Session
+from runtime.doors.wishes import WishError, asked
 from runtime.routing.attempt import Job
 from runtime.routing.forward import Forwarder
 from runtime.routing.gave_up import GaveUp
+from runtime.routing.limits import whole_time
 from runtime.routing.resolve import Resolver, UnroutableError
 from runtime.routing.verdicts import REFUSALS, status_of
 
@@ -25,12 +26,8 @@ _MOST_RETRY_AFTER = 60.0
 """Seconds: the largest Retry-After sent on. One SDK does not retry at all beyond 120 s, others
 sleep for as long as they are told."""
 
-_CLIENT_TIMEOUTS = frozenset(
-    {b"x-stainless-timeout", b"x-stainless-read-timeout", b"x-request-timeout"}
-)
-"""Headers in which clients say for how long they wait, in seconds."""
-
 _NO_RETRY = (b"x-should-retry", b"false")
+_UNASKED = (b"x-standby-attempts", b"0")
 
 
 def forwarding_handler(
@@ -54,26 +51,41 @@ def forwarding_handler(
     async def handle(session: Session, request: Request) -> None:
         now = trio.current_time()
         try:
+            wanted = asked(request)
+        except WishError as error:
+            session.refuse(dialect, 400, str(error), param=error.header, headers=[_UNASKED])
+            return
+        try:
             peek = peek_request(request.body)
         except WireError as error:
             coding = _coding(request)
             if coding is not None:
-                session.refuse(dialect, 415, f"{coding}: send the body as it is, uncompressed")
+                message = f"{coding}: send the body as it is, uncompressed"
+                session.refuse(dialect, 415, message, headers=[_UNASKED])
                 return
-            session.refuse(dialect, error.status, error.message, code=error.code, param=error.param)
-            return
-        try:
-            route = resolver.resolve(peek.model, dialect.name, operation)
-        except UnroutableError as error:
             session.refuse(
                 dialect,
                 error.status,
-                str(error),
+                error.message,
                 code=error.code,
-                param="model",
-                headers=[_NO_RETRY] if error.status >= 500 else [],
+                param=error.param,
+                headers=[_UNASKED],
             )
             return
+        try:
+            route = resolver.resolve(peek.model, dialect.name, operation, wanted.wishes)
+        except UnroutableError as error:
+            _refuse_unroutable(session, dialect, error)
+            return
+        patience, limit = whole_time(
+            request_timeout, route.group, route.timeouts, wanted.whole, wanted.whole_by
+        )
+        # What an SDK waits for is the next bytes: of a stream only the first are kept from it.
+        answer_in, answer_limit = patience, limit
+        if wanted.answer < patience:
+            answer_in, answer_limit = wanted.answer, wanted.answer_by
+            if not peek.stream:
+                patience, limit = answer_in, answer_limit
         job = Job(
             request=ForwardRequest(
                 headers=request.headers,
@@ -87,15 +99,19 @@ def forwarding_handler(
             ),
             dialect=dialect.name,
             group=route.group,
-            deadline=(deadline := now + min(request_timeout, client_timeout(request))),
-            answer_by=deadline,
+            deadline=now + patience,
+            answer_by=now + answer_in,
             started=now,
+            deadline_by=limit,
+            answer_by_whom=answer_limit,
+            timeouts=route.timeouts,
+            client=session.client(request),
         )
-        answer = session.answer(request, dialect)
+        answer = session.answer(request, dialect, job.deadline)
         try:
             await forwarder.forward(job, route, answer)
         except GaveUp as gave_up:
-            _refuse(session, dialect, gave_up)
+            _refuse(session, dialect, gave_up, hedged=answer.hedged)
         if answer.ends_connection:
             session.close_after_answer()
 
@@ -110,31 +126,30 @@ def _coding(request: Request) -> str | None:
     return None
 
 
-def client_timeout(request: Request) -> float:
-    """Return how long the client says it will wait, in seconds; infinity when it does not say."""
-    known: float | None = request.derived.get(client_timeout)
-    if known is not None:
-        return known
-    least = math.inf
-    for name, value in request.headers:
-        if name in _CLIENT_TIMEOUTS:
-            try:
-                seconds = float(value)
-            except ValueError:  # one SDK sends NOT_GIVEN
-                continue
-            if 0 < seconds < least:
-                least = seconds
-    request.derived[client_timeout] = least
-    return least
+def _refuse_unroutable(session: Session, dialect: Dialect, error: UnroutableError) -> None:
+    """Tell the asker that nobody can be asked: for the model, or for what its headers wish."""
+    headers = [_UNASKED]
+    if error.status >= 500:
+        headers.append(_NO_RETRY)
+    message, param = str(error), "model"
+    if error.wish is not None:
+        param = f"x-standby-{error.wish}"
+        message = f"{param}: {message}"
+    session.refuse(dialect, error.status, message, code=error.code, param=param, headers=headers)
 
 
-def _refuse(session: Session, dialect: Dialect, gave_up: GaveUp) -> None:
+def _refuse(session: Session, dialect: Dialect, gave_up: GaveUp, *, hedged: bool) -> None:
     """Tell the asker that nothing is left, and that asking again at once would not help."""
     failure = gave_up.last
     status = status_of(failure)
-    headers = [_NO_RETRY, (b"x-standby-attempts", b"%d" % gave_up.attempts)]
-    if gave_up.attempts:
-        headers.append((b"x-standby-provider", failure.provider.encode("ascii")))
+    headers = [
+        MAY_RETRY if gave_up.shed else _NO_RETRY,
+        (b"x-standby-attempts", b"%d" % gave_up.attempts),
+    ]
+    if hedged:
+        headers.append(HEDGED)
+    if gave_up.asked:
+        headers.append((b"x-standby-provider", gave_up.asked.encode("ascii")))
     retry_after = gave_up.retry_after
     if retry_after is not None:
         retry_after = min(retry_after, _MOST_RETRY_AFTER)
