@@ -16,7 +16,7 @@ from providers.interface import HOP_BY_HOP
 from providers.wire import Dialect
 from runtime.routing.attempt import AskerGone
 
-__all__ = ["REQUEST_ID_HEADERS", "DoorAnswer", "relayed_headers"]
+__all__ = ["HEDGED", "REQUEST_ID_HEADERS", "DoorAnswer", "relayed_headers"]
 
 REQUEST_ID_HEADERS = {"openai": b"x-request-id", "anthropic": b"request-id"}
 """The header in which each dialect's SDK looks for the id of a request."""
@@ -28,8 +28,12 @@ _NOT_RELAYED = HOP_BY_HOP | {
     b"strict-transport-security",
     b"x-standby-provider",
     b"x-standby-attempts",
+    b"x-standby-hedged",
     b"x-standby-upstream-request-id",
 }
+
+HEDGED = (b"x-standby-hedged", b"true")
+"""Tells the asker that a second provider was asked because the first was late."""
 
 _ORDINARY = frozenset({b"keep-alive", b"close"})
 """Values of ``Connection`` that name no header which would otherwise be relayed."""
@@ -61,6 +65,7 @@ class DoorAnswer:
         "_request_id",
         "begun",
         "complete_answer",
+        "hedged",
         "status",
     )
 
@@ -83,6 +88,7 @@ class DoorAnswer:
         self._delimited = False
         self._keep_alive = keep_alive
         self._head = b""
+        self.hedged = False
         self.begun = False
         self.complete_answer = False
         self.status = 0
@@ -168,6 +174,8 @@ class DoorAnswer:
         headers.append((id_header, self._request_id.encode("ascii")))
         headers.append((b"x-standby-provider", provider.encode("ascii")))
         headers.append((b"x-standby-attempts", b"%d" % attempts))
+        if self.hedged:
+            headers.append(HEDGED)
         return response_head(head.status, headers)
 
 
