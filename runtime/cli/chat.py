@@ -91,8 +91,17 @@ def chat(options: argparse.Namespace, socket: str) -> int:
     text = _question(options.text)
     if text is None:
         return exits.USAGE
-    with Daemon(socket, timeout=options.timeout) as daemon:
-        model = options.model or _default_model(daemon)
+    wishes = {
+        name: value
+        for name, value in (
+            ("x-standby-group", options.group),
+            ("x-standby-provider", options.provider),
+            ("x-standby-timeout", options.timeout),
+        )
+        if value is not None
+    }
+    with Daemon(socket) as daemon:
+        model = options.model or options.group or _default_model(daemon, options.provider)
         if model is None:
             complain("the daemon lists no model; name one with --model")
             return exits.BAD
@@ -103,7 +112,9 @@ def chat(options: argparse.Namespace, socket: str) -> int:
         if options.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         began = time.monotonic()
-        with daemon.stream("POST", "/v1/chat/completions", body, silence=options.silence) as answer:
+        with daemon.stream(
+            "POST", "/v1/chat/completions", body, silence=options.silence, headers=wishes
+        ) as answer:
             if answer.status != 200:
                 return _refused(answer, options)
             reply = _Reply(answer.headers)
@@ -139,8 +150,14 @@ def _question(text: str | None) -> str | None:
     return text
 
 
-def _default_model(daemon: Daemon) -> str | None:
-    """Return the group `chat`, else the first group, else the first model that is no pattern."""
+def _default_model(daemon: Daemon, provider: str | None) -> str | None:
+    """Return the group `chat`, else the first group, else the first model that is no pattern.
+
+    For one provider only it is the first model that is its own, where one is listed as that.
+    """
+    own = None if provider is None else _first_model(daemon, provider)
+    if own is not None:
+        return own
     answer = daemon.request("GET", "/health/detailed")
     groups = list(answer.json().get("groups") or ()) if answer.status in {200, 503} else []
     if groups:
@@ -151,6 +168,14 @@ def _default_model(daemon: Daemon) -> str | None:
     if "chat" in names:
         return "chat"
     return next((name for name in names if name and "*" not in name), None)
+
+
+def _first_model(daemon: Daemon, provider: str) -> str | None:
+    """Return the first model of a provider; None where none is listed as its own."""
+    answer = daemon.request("GET", "/v1/models")
+    listed = answer.json().get("data", ()) if answer.status == 200 else ()
+    entries = [entry for entry in listed if isinstance(entry, dict)]
+    return next((str(e.get("id")) for e in entries if e.get("owned_by") == provider), None)
 
 
 def _refused(answer: StreamedAnswer, options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from runtime.cli.errors import AnswerBroken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Any, Self
 
@@ -217,7 +217,13 @@ class Daemon:
         return answer
 
     def stream(
-        self, method: str, path: str, body: object = None, *, silence: float = 300.0
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        silence: float = 300.0,
+        headers: Mapping[str, str] | None = None,
     ) -> StreamedAnswer:
         """Send one request and return its answer as soon as the head of it is there.
 
@@ -226,6 +232,7 @@ class Daemon:
             path: The target, starting with a slash and already quoted.
             body: Something `json.dumps` takes, or None for no body.
             silence: Seconds the daemon may stay silent, before the head and between two pieces.
+            headers: Further headers, of printable ASCII.
 
         Raises:
             NoDaemon: Nothing answers.
@@ -234,24 +241,30 @@ class Daemon:
         """
         connection = Connection(self.path, time.monotonic() + self.timeout)
         try:
-            connection.send(_request_bytes(method, path, body), time.monotonic() + self.timeout)
-            status, headers = connection.head(time.monotonic() + silence)
+            connection.send(
+                _request_bytes(method, path, body, headers), time.monotonic() + self.timeout
+            )
+            status, answered = connection.head(time.monotonic() + silence)
         except GoneBeforeAnswer:
             connection.close()
             raise AnswerBroken(f"{self.path} closed the connection without an answer") from None
         except BaseException:
             connection.close()
             raise
-        return StreamedAnswer(connection, status, headers, silence)
+        return StreamedAnswer(connection, status, answered, silence)
 
 
-def _request_bytes(method: str, path: str, body: object) -> bytes:
+def _request_bytes(
+    method: str, path: str, body: object, headers: Mapping[str, str] | None = None
+) -> bytes:
     content = (
         b"" if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
     )
     head = f"{method} {path} HTTP/1.1\r\nhost: standby\r\naccept: */*\r\n"
     if body is not None or method != "GET":
         head += f"content-type: application/json\r\ncontent-length: {len(content)}\r\n"
+    for name, value in (headers or {}).items():
+        head += f"{name}: {value}\r\n"
     return head.encode("ascii") + b"\r\n" + content
 
 

@@ -243,6 +243,18 @@ def _check(parser: argparse.ArgumentParser) -> None:
 def _chat(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="?", help="what to ask; - or nothing reads stdin")
     parser.add_argument("--model", help="a model, group or alias (default: the group chat)")
+    parser.add_argument(
+        "--group", type=_word, metavar="NAME", help="ask this group, whatever the model"
+    )
+    parser.add_argument(
+        "--provider", type=_word, metavar="NAME", help="ask this provider and no other"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_wait_text,
+        metavar="SECONDS",
+        help="for the whole answer; also 500ms or 2m (default: as configured)",
+    )
     parser.add_argument("--system", metavar="TEXT", help="a system message before the question")
     parser.add_argument(
         "--no-stream", dest="stream", action="store_false", help="wait for the whole answer"
@@ -257,7 +269,6 @@ def _chat(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long the daemon may say nothing (default: %(default)g)",
     )
-    _timeout(parser)
 
 
 def _status(parser: argparse.ArgumentParser) -> None:
@@ -335,6 +346,22 @@ def _seconds(text: str) -> float:
     if not 0 <= value <= 86_400:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 86400 seconds")
     return value
+
+
+def _word(text: str) -> str:
+    if not (text.isascii() and text.isprintable() and text.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be a name")
+    return text
+
+
+def _wait_text(text: str) -> str:
+    from runtime.configuration.units import parse_wait  # noqa: PLC0415 - only one option needs it
+
+    try:
+        parse_wait(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, not {text!r}") from None
+    return text
 
 
 def _interval(text: str) -> float:

@@ -1,10 +1,12 @@
 """``ProviderAdapter``: one request, whoever answers it, event by event."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 import trio
 
 from providers.chat import ChatSink, OnEvent, stream_chat
@@ -19,8 +21,10 @@ from runtime.in_process.answer import ChatAnswer
 from runtime.in_process.requests import default_model, named_model
 from runtime.routing.attempt import AskerGone, Job
 from runtime.routing.gave_up import GaveUp
+from runtime.routing.limits import whole_time
 from runtime.routing.resolve import Route, UnroutableError
 from runtime.routing.verdicts import status_of
+from runtime.routing.wishes import Wishes
 from runtime.services import Services
 from runtime.telemetry import Metrics, ProviderMetrics, TokenCounts
 
@@ -67,6 +71,9 @@ class ProviderAdapter:
         *,
         model: str | None = None,
         provider: str | None = None,
+        group: str | None = None,
+        failover: bool = True,
+        max_attempts: int | None = None,
         dialect: str | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
@@ -85,10 +92,15 @@ class ProviderAdapter:
             on_event: Takes the events. What it raises cancels the request and is raised here.
             model: The group, alias or model to ask for, in place of the one the request names.
                 Where neither names one, the first configured group is asked, or the only model.
-            provider: The only provider to ask; the model is then the provider's own.
+            provider: The only provider to ask; the model is then the provider's own, or with
+                ``group`` that of the group's member.
+            group: The group to ask, whatever the model says; that is what those members are asked
+                for that have no model of their own.
+            failover: Whether others may stand in for the provider that is asked first.
+            max_attempts: Attempts at most; never more than the group's.
             dialect: The form a mapping is in, ``openai`` or ``anthropic``; None finds out.
             timeout: Seconds the request may take as a whole, ``on_event`` included; never more
-                than ``timeouts.request`` of the configuration.
+                than ``timeouts.request`` of the configuration and the group's ``timeouts.total``.
             headers: Further headers for the upstream, such as ``anthropic-beta``.
             client: Who asks: clients take turns where requests must wait for a provider. Those who
                 give no name are one client together.
@@ -100,17 +112,20 @@ class ProviderAdapter:
         if not callable(on_event):
             raise TypeError(f"on_event must be callable, not {on_event!r}")
         sent = _header_pairs(headers or {})
-        limit = self._services.config.timeouts.request
-        patience = limit if timeout is None else min(timeout, limit)
+        if max_attempts is not None and max_attempts < 1:
+            raise RequestError(f"max_attempts must be at least 1, not {max_attempts}")
+        wishes = Wishes(group=group, failover=failover, max_attempts=max_attempts)
+        patience = math.inf if timeout is None else timeout
         try:
             if provider is not None:
-                name, route, interface = self._only(provider, model or named_model(request))
+                named = model or named_model(request)
+                name, route, interface = self._only(provider, named, wishes)
                 carry = partial(self._carry, route, sent, patience, client=client)
                 return await interface.stream_chat(
                     request, on_event, carry, model=name, dialect=dialect
                 )
-            name = model or named_model(request) or default_model(self._services)
-            body, route = self._route(chat_bodies(request, model=name, dialect=dialect))
+            name = model or named_model(request) or group or default_model(self._services)
+            body, route = self._route(chat_bodies(request, model=name, dialect=dialect), wishes)
         except WireError as error:
             raise RequestError(error.message, error.status, error.code) from None
         except UnroutableError as error:
@@ -155,7 +170,9 @@ class ProviderAdapter:
             known = ", ".join(self._services.members)
             raise LookupError(f"there is no provider {provider!r}; there are {known}")
 
-    def _only(self, provider: str, model: str | None) -> tuple[str, Route, ProviderInterface]:
+    def _only(
+        self, provider: str, model: str | None, wishes: Wishes
+    ) -> tuple[str, Route, ProviderInterface]:
         """Return the way to one provider: the name to ask for, its route, the provider itself."""
         try:
             self._check_known(provider)
@@ -163,17 +180,22 @@ class ProviderAdapter:
             raise RequestError(str(error), 404, "unknown_provider") from None
         services = self._services
         member = services.members[provider]
-        name = f"{provider}/{model or default_model(services, provider)}"
-        route = services.resolver.resolve(name, member.dialect)
+        if wishes.group is None:
+            name = f"{provider}/{model or default_model(services, provider)}"
+        else:
+            name = model or wishes.group
+            wishes = msgspec.structs.replace(wishes, provider=provider)
+        route = services.resolver.resolve(name, member.dialect, wishes=wishes)
         assert member.interface is not None, "a provider that is not configured has no route"
         return name, route, member.interface
 
-    def _route(self, bodies: Sequence[ChatBody]) -> tuple[ChatBody, Route]:
+    def _route(self, bodies: Sequence[ChatBody], wishes: Wishes) -> tuple[ChatBody, Route]:
         """Return a request in a dialect in which it is served, and its candidates."""
         refusals = []
         for body in bodies:
             try:
-                return body, self._services.resolver.resolve(body.model, body.dialect)
+                resolve = self._services.resolver.resolve
+                return body, resolve(body.model, body.dialect, wishes=wishes)
             except UnroutableError as error:
                 refusals.append(error)
         # A refusal of the other dialect says more where this one is simply not spoken.
@@ -191,6 +213,8 @@ class ProviderAdapter:
     ) -> None:
         """Put a request through the attempt loop; implements ``Carry``."""
         now = trio.current_time()
+        limit = self._services.config.timeouts.request
+        whole, limit_name = whole_time(limit, route.group, route.timeouts, patience, "timeout")
         job = Job(
             request=ForwardRequest(
                 headers=headers,
@@ -201,9 +225,12 @@ class ProviderAdapter:
             ),
             dialect=body.dialect,
             group=route.group,
-            deadline=now + patience,
-            answer_by=now + patience,
+            deadline=now + whole,
+            answer_by=now + whole,
             started=now,
+            deadline_by=limit_name,
+            answer_by_whom=limit_name,
+            timeouts=route.timeouts,
             client=ClientKey("in process", client),
         )
         answer = ChatAnswer(sink, job.request.request_id, job.deadline)
@@ -222,7 +249,7 @@ def _error(gave_up: GaveUp) -> Error:
     return Error(
         message=gave_up.explanation(),
         kind=failure.kind,
-        provider=failure.provider if gave_up.attempts else None,
+        provider=gave_up.asked or None,
         status=status_of(failure),
         retry_after=gave_up.retry_after,
     )

@@ -29,6 +29,9 @@ _LONGEST_NAME = 200
 """Characters of an unknown name that are compared and repeated: a body may be all name."""
 
 
+_NO_WISHES = Wishes()
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """What an alias stands for: a group, or a provider's model."""
 
@@ -138,7 +141,7 @@ class Resolver:
                 speak another dialect, or one whose providers are not configured; or when the
                 wishes name an unknown group or provider, or what does not go together.
         """
-        if wishes is not None:
+        if wishes is not None and wishes != _NO_WISHES:
             return self._fulfil(wishes, model, dialect, operation)
         route = self._found.get((model, dialect))
         if route is None:
