@@ -97,6 +97,14 @@ OWN_DOOR = "tcp: {enabled: true, token: t}\n"
             ['there is no provider "aa"', "expected one of a, b", 'Did you mean "a"?'],
         ),
         (PROVIDERS + "groups: {g: {members: [⟦{model: m}]}}", ["[1] needs the key provider"]),
+        (
+            PROVIDERS + "groups: {g: {members: [{provider: a}], hedge: {maximum_delay: ⟦10ms}}}",
+            ["minimum_delay (100ms) is above maximum_delay (10ms)"],
+        ),
+        (
+            PROVIDERS + "groups: {g: {members: [{provider: a}], hedge: {percentile: ⟦95}}}",
+            ["from 0.5 to 0.999"],
+        ),
         (PROVIDERS + "groups: {g: {members: [⟦{provider: b}]}}", ["needs the key model"]),
         (
             PROVIDERS + "groups: {g: {members: [{provider: a}, ⟦{provider: a, model: m}]}}",

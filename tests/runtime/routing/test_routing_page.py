@@ -11,6 +11,7 @@ from runtime.configuration.settings import GroupConfig
 from runtime.configuration.shape import Choice, Series, fields
 from runtime.routing.breaker import TRANSITIONS, BreakerSettings, State
 from runtime.routing.breaker_actor import Command
+from runtime.routing.hedge_policy import HedgeSettings
 from runtime.routing.plan import STRATEGIES, Candidate, Group
 from runtime.routing.retry import RetryPolicy
 from runtime.routing.verdicts import VERDICTS, Fallback
@@ -83,6 +84,11 @@ def test_every_option_is_on_the_page_with_its_default() -> None:
         for line in text[start + 2 : start + 7]
     ]
     assert options(rows) == msgspec.to_builtins(RetryPolicy())
+
+
+def test_every_option_of_hedging_is_on_the_page_with_its_default() -> None:
+    text = PAGE.read_text(encoding="utf-8").partition("### Hedging")[2]
+    assert options(table("| option |", text)) == msgspec.to_builtins(HedgeSettings())
 
 
 def test_every_strategy_is_on_the_page() -> None:
