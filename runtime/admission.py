@@ -93,6 +93,7 @@ class Admission:
         max_held: Bytes of bodies at one time, while they arrive and until they are answered.
             Counted are bodies that do not come in one read.
         tell: Told of every refusal.
+        clock: Returns the present time, in seconds.
 
     Attributes:
         in_flight: Requests that are being answered.
@@ -102,6 +103,7 @@ class Admission:
     __slots__ = (
         "_answered",
         "_clients",
+        "_clock",
         "_max_held",
         "_max_in_flight",
         "_max_per_client",
@@ -119,7 +121,9 @@ class Admission:
         max_per_client: int | None,
         max_held: int,
         tell: Callable[[Shed], object],
+        clock: Callable[[], float] = trio.current_time,
     ) -> None:
+        self._clock = clock
         self._max_in_flight = max_in_flight
         self._max_per_client = max_in_flight if max_per_client is None else max_per_client
         self._max_held = max_held
@@ -225,5 +229,5 @@ class Admission:
     def _refuse(self, why: Shed, status: int, message: str) -> Refused:
         self._shed[why] += 1
         self._tell(why)
-        rate = self._rate.look(trio.current_time(), self._answered)
+        rate = self._rate.look(self._clock(), self._answered)
         return Refused(status, message, retry_after(1, rate))

@@ -9,6 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from providers.actor import Acquire, Release, Trouble
 from providers.failures import Failure
+from providers.fair_queue import ClientKey
 from providers.http import ClientConnection, ConnectionLost
 from supervision import ActorDown, PendingCall
 from tests.providers import scripted
@@ -212,3 +213,125 @@ async def test_the_last_trouble_is_shown(tmp_path: Path, autojump_clock: MockClo
         running.system.ref("provider:a").cast(Trouble("it hurts"))
         await wait_all_tasks_blocked()
         assert running.facts()["last_error"] == "it hurts"
+
+
+def asked_by(running: Rig, source: str, deadline: float = 1e9, limit: float = 0.0) -> PendingCall:
+    now = trio.current_time()
+    acquire = Acquire(now + deadline, client=ClientKey(source), limit=now + limit)
+    return running.system.ref("provider:a").send_request(acquire)
+
+
+async def serve(running: Rig, connection: ClientConnection, many: int, every: float) -> None:
+    """Give a connection back again and again, as exchanges that take some time do."""
+    for _ in range(many):
+        await trio.sleep(every)
+        release(running, connection)
+        await wait_all_tasks_blocked()
+
+
+async def test_clients_take_turns_and_each_is_served_in_the_order_it_asked(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, max_connections=1) as running:
+        lent = await acquire(running)
+        order: list[str] = []
+
+        async def wait(who: str, call: PendingCall) -> None:
+            release(running, await call.wait())
+            order.append(who)
+
+        async with trio.open_nursery() as nursery:
+            for who in ("a1", "a2", "a3", "b1", "b2", "c1"):
+                nursery.start_soon(wait, who, asked_by(running, who[0]))
+                await wait_all_tasks_blocked()
+            assert running.facts()["clients_waiting"] == 3
+            release(running, lent)
+        assert order == ["a1", "b1", "c1", "a2", "b2", "a3"]
+        assert running.facts()["clients_waiting"] == 0
+
+
+async def test_a_full_queue_gives_the_place_of_the_greediest_to_who_has_less(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, max_connections=1, queue_limit=3) as running:
+        lent = await acquire(running)
+        greedy = [asked_by(running, "greedy") for _ in range(3)]
+        modest = asked_by(running, "modest")
+        with pytest.raises(Failure) as caught:
+            await greedy[2].wait()
+        assert (caught.value.kind, caught.value.retry_after) == ("queue_full", 1.0)
+        assert trio.current_time() < 1
+        facts = running.facts()
+        assert (facts["queued"], facts["shed"], facts["clients_waiting"]) == (3, 1, 2)
+        for call in (greedy[0], modest, greedy[1]):
+            release(running, lent)
+            assert await call.wait() is lent
+
+
+async def test_who_could_not_be_served_in_time_is_told_at_once(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, max_connections=1) as running:
+        lent = await acquire(running)
+        waiting = [asked_by(running, "many") for _ in range(40)]
+        await serve(running, lent, 20, every=0.5)  # two a second, twenty are left
+        before = trio.current_time()
+        late = asked_by(running, "many", 5.0)
+        with pytest.raises(Failure) as caught:
+            await late.wait()
+        assert trio.current_time() - before < 0.1
+        assert caught.value.kind == "queue_full"
+        assert "too late" in caught.value.message
+        assert caught.value.retry_after == pytest.approx(10.5, abs=1.0)
+        other = asked_by(running, "other", 5.0)
+        await wait_all_tasks_blocked()
+        assert not other.settled, "its client's turn comes next"
+        for call in waiting:
+            call.withdraw()
+        assert running.facts()["queued"] == 1
+
+
+async def test_who_waits_is_told_as_soon_as_it_is_clear_that_it_waits_in_vain(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, max_connections=1) as running:
+        lent = await acquire(running)
+        hurried = [asked_by(running, "many", 30.0) for _ in range(40)]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, running, lent, 12, 1.0)
+            with pytest.raises(Failure) as caught:
+                await hurried[-1].wait()
+        assert "too late" in caught.value.message
+        assert trio.current_time() < 20
+
+
+async def test_time_in_the_queue_is_not_taken_from_the_time_for_the_answer(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, max_connections=1) as running:
+        lent = await acquire(running)
+        free, bound = (
+            asked_by(running, "a", 10.0, limit=100.0),
+            asked_by(running, "a", 10.0, limit=12.0),
+        )
+        began = trio.current_time()
+        for call, deadline, waited in ((free, 14.0, 4.0), (bound, 12.0, 8.0)):
+            await trio.sleep(4)
+            release(running, lent)
+            assert await call.wait() is lent
+            assert call.message.deadline - began == pytest.approx(deadline, abs=0.1)
+            assert call.message.waited == pytest.approx(waited, abs=0.1)
+
+
+async def test_who_wants_a_new_connection_is_passed_over_once_at_most(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, max_connections=1) as running:
+        lent = await acquire(running)
+        wants_new, first, second = asked(running, fresh=True), asked(running), asked(running)
+        await wait_all_tasks_blocked()
+        release(running, lent)
+        assert await first.wait() is lent
+        release(running, lent)
+        assert await wants_new.wait() is not lent
+        assert not second.settled
