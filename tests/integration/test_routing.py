@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from tests.support import raw
-from tests.support.answers import PATHS, error_body, request_body
+from tests.support.answers import PATHS, answer, error_body, request_body
 from tests.support.configs import base_url, config, group, simulated, upstream
 from tests.support.daemon import Daemon, Reply
 from tests.support.faults import good
@@ -36,8 +36,14 @@ class Upstreams:
     def fail(self, name: str, status: int, **headers: str) -> None:
         """Answer with an error from now on."""
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        body = error_body("openai", "scripted_error", "scripted")
+        words = headers.pop("words", "scripted")
+        body = error_body("openai", "scripted_error", words)
         self.acts[name] = lambda exchange: exchange.answer(status, body, headers=named)
+
+    def spend(self, name: str) -> None:
+        """Answer well from now on, and say that nothing is left of the rate limit."""
+        said = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9s"}
+        self.acts[name] = lambda exchange: exchange.answer(200, answer("openai"), headers=said)
 
     def hold(self, name: str) -> None:
         """Answer only once `release` is set."""
@@ -60,6 +66,10 @@ NAMES = (
     *("locked-out", "locked-out-spare"),
     *("narrow", "narrow-spare"),
     "queueless",
+    *("spent", "spent-spare"),
+    *("one-model", "one-model-spare"),
+    *("steered", "steered-spare"),
+    *("waiting", "waiting-too"),
 )
 
 
@@ -91,8 +101,12 @@ def daemon(upstreams: Upstreams) -> Iterator[Daemon]:
             "narrow-only": group("narrow"),
             "queueless": group("queueless"),
         }
-        for name in ("breaking", "limited", "locked-out", "narrow"):
+        for name in (
+            *("breaking", "limited", "locked-out", "narrow"),
+            *("spent", "one-model", "steered"),
+        ):
             groups[name] = group(name, f"{name}-spare")
+        groups["all-waiting"] = group("waiting", "waiting-too")
         with Daemon(config(providers, groups)) as running:
             yield running
 
@@ -149,6 +163,99 @@ def test_a_rate_limited_upstream_is_left_alone_without_being_called_broken(
     shown = daemon.get("/health/providers")["limited"]
     assert shown["circuit_state"] == "closed"
     assert 20 < shown["gate_opens_in"] <= 30
+
+
+def test_a_provider_that_has_nothing_left_is_spared_before_it_refuses(
+    daemon: Daemon, upstreams: Upstreams
+) -> None:
+    upstreams.spend("spent")
+    assert _served(daemon, "spent") == "spent"
+    for _ in range(5):
+        assert _served(daemon, "spent") == "spent-spare"
+    assert upstreams.asked["spent"] == 1
+    shown = daemon.get("/health/providers")["spent"]
+    assert 0 < shown["gate_opens_in"] <= 9
+    eventually(
+        lambda: (
+            daemon.get("/health/metrics")["providers"].get("spent", {}).get("gate_closed")
+            == {"429": 0, "headers": 1}
+        ),
+        "telemetry had counted it",
+    )
+
+
+def test_when_all_ask_for_patience_the_asker_hears_the_soonest_time(
+    daemon: Daemon, upstreams: Upstreams
+) -> None:
+    upstreams.fail("waiting", 429, retry_after="3000")
+    upstreams.fail("waiting-too", 429, retry_after="40")
+    for _ in range(3):
+        # Who has less patience than the providers ask for is told at once.
+        hurry = {"x-request-timeout": "20"}
+        body = request_body("openai", "all-waiting")
+        reply = daemon.ask("POST", PATHS["openai"], body, hurry)
+        assert reply.status == 429
+        assert reply.headers["x-should-retry"] == "false"
+        assert 30 < int(reply.headers["retry-after"]) <= 40
+        assert 30_000 < int(reply.headers["retry-after-ms"]) <= 40_000
+    assert upstreams.asked["waiting"] == upstreams.asked["waiting-too"] == 1
+
+
+def test_a_403_about_one_model_leaves_the_provider_in_use(
+    daemon: Daemon, upstreams: Upstreams
+) -> None:
+    upstreams.fail("one-model", 403, words="Project p does not have access to model m-1")
+    for _ in range(3):
+        assert _served(daemon, "one-model") == "one-model-spare"
+    assert upstreams.asked["one-model"] == 3
+    shown = daemon.get("/health/providers")["one-model"]
+    assert shown["healthy"]
+    assert not shown["set_aside"]
+
+
+def test_a_person_steers_a_breaker_at_the_door(daemon: Daemon, upstreams: Upstreams) -> None:
+    def told(command: str) -> tuple[str, str]:
+        reply = daemon.ask("POST", f"/control/breakers/steered/{command}")
+        assert reply.status == 200, reply.body
+        return reply.json["before"], reply.json["breaker"]["state"]
+
+    assert told("open") == ("closed", "forced_open")
+    assert _served(daemon, "steered") == "steered-spare"
+    assert daemon.get("/health")["status"] == "degraded"
+    shown = daemon.get("/health/providers")["steered"]
+    assert shown["circuit_state"] == "open"
+    assert shown["breaker"]["reason"] == "held open by hand"
+    daemon.kill("breaker:steered")
+    assert _served(daemon, "steered") == "steered-spare", "what a person said outlives the task"
+    eventually(
+        lambda: daemon.ask("POST", "/control/breakers/steered/close").status == 200,
+        "the breaker's task was back",
+    )
+    upstreams.fail("steered", 500)
+    for _ in range(12):
+        assert _served(daemon, "steered") == "steered-spare"
+    assert daemon.get("/health/providers")["steered"]["breaker"]["state"] == "forced_closed"
+    assert told("disable") == ("forced_closed", "disabled")
+    upstreams.recover("steered")
+    assert told("reset") == ("disabled", "closed")
+    assert _served(daemon, "steered") == "steered"
+
+
+def test_what_cannot_be_steered_is_refused_in_words(daemon: Daemon) -> None:
+    reply = daemon.ask("POST", "/control/breakers/steerd/open")
+    assert reply.status == 404
+    assert "no provider steerd; did you mean steered" in reply.json["error"]["message"]
+    assert daemon.ask("GET", "/control/breakers/steered/open").status == 405
+    assert daemon.ask("POST", "/control/breakers/steered/burn").status == 404
+
+
+def test_the_retry_budget_is_shown(daemon: Daemon) -> None:
+    _served(daemon, "ordered")
+    for where in ("/health/detailed", "/health/metrics"):
+        budget = daemon.get(where)["retry_budget"]
+        assert set(budget) == {"left", "requests", "retries", "granted", "refused"}
+        assert budget["left"] > 0
+        assert budget["requests"] > 0
 
 
 def test_an_upstream_that_refuses_the_key_is_set_aside(
