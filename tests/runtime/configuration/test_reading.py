@@ -13,6 +13,8 @@ from runtime.configuration import (
     SimulatedProvider,
     load,
 )
+from runtime.routing.hedge_policy import HedgeSettings
+from runtime.tree import groups
 from tests.runtime.configuration.marked import examined
 
 
@@ -156,6 +158,28 @@ def test_what_is_doubtful_is_a_warning_and_no_problem(tmp_path: Path) -> None:
         '5:38: "gtp-x" is not among the models that a lists: gpt-x. Did you mean "gpt-x"?',
         "6:6: no member of group h is enabled",
     ]
+
+
+def test_a_group_that_hedges_and_has_nobody_to_ask_is_doubtful(tmp_path: Path) -> None:
+    found = examined(
+        tmp_path,
+        """\
+        providers: {a: {kind: simulated, models: [m]}, b: {kind: simulated, models: [m]}}
+        groups:
+          g: {members: [{provider: a}], hedge: {enabled: true}}
+          h: {members: [{provider: a}, {provider: b}], max_attempts: 1, hedge: {enabled: true}}
+          i: {members: [{provider: a}, {provider: b}], hedge: {enabled: true}}
+          j: {members: [{provider: a}], hedge: {minimum_delay: 1s}}
+        """,
+    )
+    assert found.config is not None
+    assert [str(warning).partition("config.yaml:")[2] for warning in found.warnings] == [
+        "3:40: group g has one provider only: there is no second one to ask",
+        "4:72: max_attempts of group h is 1: that leaves no attempt for a second provider",
+    ]
+    made = groups(found.config)
+    assert made["i"].hedge == HedgeSettings()
+    assert made["j"].hedge is None
 
 
 def test_a_group_that_is_not_told_what_it_goes_by_is_doubtful(tmp_path: Path) -> None:

@@ -504,6 +504,7 @@ async def test_an_answer_shows_nothing_of_the_upstreams_connection(
             (b"content-length", b"999"),
             (b"request-id", b"theirs"),
             (b"x-standby-provider", b"forged"),
+            (b"x-standby-hedged", b"forged"),
             (b"x-ratelimit-left", b"7"),
         ],
         keep_alive=False,
