@@ -159,6 +159,8 @@ class _Stage:
             )
         except subprocess.TimeoutExpired:
             raise _Failed(f"standby {shown} took longer than {_STEP:g} s") from None
+        if done.returncode == exits.PIPE_CLOSED:
+            raise BrokenPipeError  # its reader is ours: nobody is left to show the rest to
         if done.returncode != expected:
             raise _Failed(f"standby {shown} ended with exit code {done.returncode}")
 
@@ -182,6 +184,8 @@ class _Stage:
             if asking.poll() is None:
                 asking.kill()
                 asking.wait(_STEP)
+        if code == exits.PIPE_CLOSED:
+            raise BrokenPipeError  # as in _run
         if code != exits.OK:
             raise _Failed(f"the question ended with exit code {code}")
 
