@@ -26,11 +26,12 @@ not come back at all when told to wait for more than two minutes."""
 class ServiceRate:
     """Services a second, from looks at how many there have been."""
 
-    __slots__ = ("_before", "_began")
+    __slots__ = ("_before", "_began", "_looked")
 
     def __init__(self) -> None:
         self._began: tuple[float, int] | None = None
         self._before: tuple[float, int] | None = None
+        self._looked = 0.0
 
     def forget(self) -> None:
         """Nobody waits any more: what comes now measures the demand."""
@@ -46,6 +47,9 @@ class ServiceRate:
         Returns:
             Services a second, over the last 5 to 10 seconds; None before there were enough.
         """
+        if now - self._looked > _WINDOW:
+            self.forget()  # who knows whether somebody waited all the time
+        self._looked = now
         began = self._began
         if began is None:
             self._began = now, served

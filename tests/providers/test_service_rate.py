@@ -8,6 +8,7 @@ from providers.service_rate import ServiceRate, retry_after
 def test_nothing_is_said_before_there_is_enough_to_say_it_of() -> None:
     rate = ServiceRate()
     assert rate.look(0.0, 100) is None
+    assert rate.look(5.0, 105) is None
     assert rate.look(10.0, 109) is None, "nine are too few"
     assert rate.look(10.0, 110) == pytest.approx(1.0)
 
@@ -39,7 +40,15 @@ def test_a_measurement_ends_where_nobody_waits_any_more() -> None:
     rate.look(0.0, 0)
     assert rate.look(1.0, 20) == 20.0
     rate.forget()
-    assert rate.look(100.0, 1000) is None
+    assert rate.look(2.0, 40) is None
+
+
+def test_a_time_without_looks_says_nothing() -> None:
+    rate = ServiceRate()
+    rate.look(0.0, 0)
+    assert rate.look(1.0, 20) == 20.0
+    assert rate.look(3600.0, 40) is None
+    assert rate.look(3601.0, 60) == 20.0
 
 
 @pytest.mark.parametrize(
