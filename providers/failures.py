@@ -32,7 +32,7 @@ FailureKind = Literal[
 - ``connect``: no connection to the upstream: refused, unreachable, unknown host, or too slow.
 - ``tls``: the TLS handshake failed, a certificate that does not hold included.
 - ``reset``: the upstream hung up before its answer was complete and before a token came.
-- ``timeout``: no whole plain answer in time.
+- ``timeout``: no whole answer in time.
 - ``first_token_timeout``: a streamed answer whose first token did not come in time.
 - ``stall``: a stream that fell silent for too long.
 - ``server_error``: a status of 500 or more.

@@ -224,3 +224,53 @@ def test_what_a_model_writes_cannot_steer_the_terminal(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert standby("chat", "Hi") == exits.OK
     assert capsys.readouterr().out == "a?]0;title?b\n\tc\n"
+
+
+def test_wishes_travel_as_headers(daemon: FakeDaemon, standby: Standby) -> None:
+    daemon.answers[PATH] = chunked(200, stream("ok"))
+    wishes = ("--group", "talk", "--provider", "sim-a", "--timeout", "500ms", "--model", "m")
+    assert standby("chat", "Hi", *wishes) == exits.OK
+    asked = daemon.wait_for(*PATH)
+    assert {name: value for name, value in asked.headers.items() if "standby-" in name} == {
+        "x-standby-group": "talk",
+        "x-standby-provider": "sim-a",
+        "x-standby-timeout": "500ms",
+    }
+    assert json.loads(asked.body)["model"] == "m"
+
+
+def test_without_wishes_no_such_header_is_sent(daemon: FakeDaemon, standby: Standby) -> None:
+    daemon.answers[PATH] = chunked(200, stream("ok"))
+    assert standby("chat", "Hi") == exits.OK
+    assert not any("x-standby" in name for name in daemon.wait_for(*PATH).headers)
+
+
+def test_for_a_group_the_model_is_the_groups_name(daemon: FakeDaemon, standby: Standby) -> None:
+    daemon.answers[PATH] = chunked(200, stream("ok"))
+    assert standby("chat", "Hi", "--group", "talk") == exits.OK
+    assert json.loads(daemon.wait_for(*PATH).body)["model"] == "talk"
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"), [("sim-b", "own"), ("unlisted", "chat")], ids=["listed", "not listed"]
+)
+def test_for_a_provider_the_model_is_its_own_where_one_is_listed(
+    daemon: FakeDaemon, standby: Standby, provider: str, model: str
+) -> None:
+    listed = [{"id": "chat", "owned_by": "standby"}, {"id": "own", "owned_by": "sim-b"}]
+    daemon.answers["GET", "/v1/models"] = answer(200, {"data": listed})
+    daemon.answers[PATH] = chunked(200, stream("ok"))
+    assert standby("chat", "Hi", "--provider", provider) == exits.OK
+    assert json.loads(daemon.wait_for(*PATH).body)["model"] == model
+
+
+@pytest.mark.parametrize(
+    "wish", [("--timeout", "soon"), ("--timeout", "0"), ("--group", "a\r\nb"), ("--provider", "")]
+)
+def test_a_wish_that_no_header_can_carry_is_a_mistake_of_usage(
+    daemon: FakeDaemon, standby: Standby, wish: tuple[str, str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        standby("chat", "Hi", *wish)
+    assert ended.value.code == exits.USAGE
+    assert not daemon.asked
