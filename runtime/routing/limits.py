@@ -99,7 +99,7 @@ def too_late(
         fair = min(waited, settings.first_token_timeout if own is None else own)
         if awaited is not None or job.answer_by < started + fair:
             kind = "deadline"
-        waited = job.answer_by - started
+        waited = round(job.answer_by - started, 3)
         limit = f"all of the request's {job.answer_by - job.started:g} s, {job.answer_by_whom}"
     missing = awaited or ("token" if stream else "answer")
     return Failure(kind, settings.name, f"no {missing} within {waited:g} s ({limit})")
