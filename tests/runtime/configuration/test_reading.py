@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from providers.simulator import SimulatorSettings
+from runtime.assembly import breaker_settings
 from runtime.configuration import (
     Config,
     OpenAIProvider,
@@ -138,6 +139,25 @@ def test_a_provider_takes_from_all_what_it_does_not_say(tmp_path: Path) -> None:
     assert a.retry == ProviderRetryConfig(max_attempts=2, jitter=False)
     assert b.circuit_breaker == config.circuit_breaker
     assert b.retry == ProviderRetryConfig(max_attempts=2)
+
+
+def test_every_option_of_a_breaker_may_differ_by_provider(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        """\
+        circuit_breaker: {slow_call_threshold: 8s, probe_timeout: 40s, account_recheck: 2m}
+        providers:
+          a:
+            kind: simulated
+            circuit_breaker: {slow_call_threshold: 500ms, slow_call_rate: 0.2, probe_timeout: 5s}
+          b: {kind: simulated, circuit_breaker: {slow_call_threshold: 1h, account_recheck: 9s}}
+        """,
+    )
+    a, b = (breaker_settings(each.circuit_breaker) for each in config.providers.values())
+    assert (a.slow_call_threshold, a.slow_call_rate) == (0.5, 0.2)
+    assert (a.probe_timeout, a.account_recheck, a.max_account_recheck) == (5, 120, 900)
+    assert (b.slow_call_threshold, b.slow_call_rate) == (3600, 0.5)
+    assert (b.probe_timeout, b.account_recheck) == (40, 9)
 
 
 def test_what_is_doubtful_is_a_warning_and_no_problem(tmp_path: Path) -> None:
