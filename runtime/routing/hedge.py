@@ -202,8 +202,6 @@ class Race:
         if other.running:
             leg.raced, other.raced = "won", "lost"
             other.scope.cancel(reason="the other provider of a hedge has answered")
-        else:
-            self._timer.cancel()
 
     async def _hedge_later(self, delay: float, hedge: Callable[[], MakeAttempt | None]) -> None:
         with self._timer:

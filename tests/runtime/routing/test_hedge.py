@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from providers.http import ResponseHead
 from runtime.routing.attempt import AskerGone
 from runtime.routing.breaker import BreakerSettings
 from runtime.routing.first_token import FirstTokens
 from runtime.routing.gave_up import GaveUp
-from runtime.routing.hedge import HedgeTold
+from runtime.routing.hedge import HedgeLeg, HedgeTold, Race
 from runtime.routing.hedge_policy import Hedger, HedgeSettings
 from runtime.routing.plan import Candidate
 from runtime.routing.resolve import Route
@@ -260,6 +261,60 @@ async def test_with_nobody_ready_the_first_is_waited_for_and_the_budget_kept(
         assert by.budget.left(trio.current_time()) == pytest.approx(1)
 
 
+async def test_a_provider_whose_task_is_away_is_passed_over(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with some(tmp_path, later(2.0), answers, answers) as running:
+        await running.system.supervisor("providers").terminate_child("provider:b")
+        asker = await ask(running)
+        assert (asker.served, asker.attempts) == ("c", 2)
+
+
+async def test_of_two_that_are_ready_in_one_step_only_one_gets_through(
+    autojump_clock: MockClock,
+) -> None:
+    """The other one cannot be cancelled any more: it is shut out."""
+    asker = ToldAsker()
+    race = Race(asker, 1)
+    both = trio.Event()
+    head = ResponseHead(200, [], keep_alive=True)
+
+    async def attempt(leg: HedgeLeg) -> None:
+        await both.wait()
+        leg.complete(head, repr(leg.place).encode(), "p", 1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(race.run, attempt, 1.0, lambda: attempt)
+        await trio.sleep(2.0)
+        both.set()
+    winner = race.winner
+    assert winner is not None
+    assert (winner.raced, asker.attempts) == ("won", 2)
+    assert asker.body == repr(winner.place).encode()
+
+
+async def test_a_crash_of_the_leg_that_lost_is_logged_and_harms_nobody(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    asker = ToldAsker()
+    race = Race(asker, 1)
+
+    async def crash(_leg: HedgeLeg) -> None:
+        await trio.sleep(2.0)
+        raise ValueError("a fault of ours")
+
+    async def answer(leg: HedgeLeg) -> None:
+        await trio.sleep(3.0)
+        leg.complete(ResponseHead(200, [], keep_alive=True), b"{}", "p", 1)
+
+    await race.run(crash, 1.0, lambda: answer)
+    assert asker.body == b"{}"
+    assert "the leg of a hedge that lost had crashed" in caplog.text
+    alone = Race(ToldAsker(), 1)
+    with pytest.raises(ValueError, match="of ours"):
+        await alone.run(crash, 1.0, lambda: None)
+
+
 async def test_a_hedge_is_one_of_the_attempts_of_a_group(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
@@ -337,7 +392,10 @@ async def test_a_request_is_hedged_once(tmp_path: Path, autojump_clock: MockCloc
     async with some(
         tmp_path, later(2.0, broken), later(2.0, broken), later(2.0), answers
     ) as running:
-        asker = await ask(running, attempts=4)
+        by = hedger()
+        for _ in range(10):
+            by.deposit(trio.current_time())
+        asker = await ask(running, by=by, attempts=4)
         assert (asker.served, asker.attempts) == ("c", 3)
         assert running.servers[3].calls == []
 
