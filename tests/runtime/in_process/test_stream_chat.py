@@ -8,6 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from providers.wire import Usage
+from runtime.configuration import GroupConfig, GroupMember, GroupTimeoutsConfig
 from runtime.in_process import (
     ChatError,
     ChatRequest,
@@ -318,3 +319,47 @@ async def test_chat_wants_a_request_or_messages(tmp_path: Path) -> None:
             await made.standby.chat()
         with pytest.raises(TypeError, match="one of them"):
             await made.standby.chat("hi", messages=[{"role": "user", "content": "hi"}])
+
+
+async def test_a_group_and_a_provider_of_it_can_be_wished_for(tmp_path: Path) -> None:
+    async with rig(tmp_path, {"a": [], "b": []}) as made:
+        heard = Heard()
+        await made.standby.stream_chat("hi", heard, group="g", provider="b")
+        await made.standby.stream_chat("hi", Heard(), group="g")
+        with pytest.raises(RequestError, match="unknown group 'gg'; did you mean 'g'"):
+            await made.standby.stream_chat("hi", heard, group="gg")
+        with pytest.raises(RequestError, match="max_attempts must be at least 1"):
+            await made.standby.stream_chat("hi", heard, max_attempts=0)
+        assert (made.calls("a"), made.calls("b")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "asked"),
+    [({"failover": False}, (2, 0)), ({"max_attempts": 1}, (1, 0)), ({}, (1, 1))],
+)
+async def test_stand_ins_and_attempts_can_be_done_without(
+    tmp_path: Path, autojump_clock: MockClock, wishes: dict[str, Any], asked: tuple[int, int]
+) -> None:
+    broken = scripted.says(scripted.failing(500))
+    async with rig(tmp_path, {"a": [broken], "b": []}) as made:
+        wishes = {"max_attempts": 2, **wishes}
+        if asked[1]:
+            await made.standby.stream_chat("hi", Heard(), **wishes)
+        else:
+            with pytest.raises(ChatError):
+                await made.standby.stream_chat("hi", Heard(), **wishes)
+        assert (made.calls("a"), made.calls("b")) == asked
+
+
+async def test_a_groups_own_time_counts_and_is_named(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    members = (GroupMember(provider="a", model=scripted.MODEL),)
+    groups = {"g": GroupConfig(members=members, timeouts=GroupTimeoutsConfig(total=3.0))}
+    async with rig(tmp_path, {"a": [scripted.silent]}, groups=groups) as made:
+        began = trio.current_time()
+        with pytest.raises(ChatError, match=r"all of the request's 3 s, timeouts.total of group g"):
+            await made.standby.stream_chat("hi", Heard(), timeout=60)
+        assert 3 <= trio.current_time() - began < 3.5
+        with pytest.raises(ChatError, match=r"all of the request's 2 s, timeout\)"):
+            await made.standby.stream_chat("hi", Heard(), timeout=2)
