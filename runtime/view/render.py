@@ -31,7 +31,7 @@ _HELP = (
     ("up down j k", "select; also page up, page down, home, end, g, G"),
     ("left right", "fold and unfold a supervisor; space does both"),
     ("enter", "everything the daemon says about the selected actor"),
-    ("K  x", "kill the selected actor, after a y; its supervisor starts it again"),
+    ("K  x", "kill the selected actor, after a y; its supervisor restarts it"),
     ("r", "ask the daemon now"),
     ("?", "this help"),
 )
@@ -241,6 +241,8 @@ def _inspection(snapshot: Snapshot, session: Session) -> list[Line]:
     shown = {key: value for key, value in node.items() if key not in {"children", "name"}}
     if session.selected.startswith("provider:"):
         shown["health"] = snapshot.provider(session.selected.partition(":")[2])
+    if isinstance(shown.get("uptime"), int | float):
+        shown["uptime"] = duration(shown["uptime"])
     for key, value in shown.items():
         nested = isinstance(value, dict)
         told = value.items() if nested and value else [("", value)]

@@ -241,6 +241,7 @@ def test_help_names_the_keys() -> None:
     session.help = True
     lines = screen(Snapshot(tree_answer()), session)
     assert any("kill the selected actor" in line for line in lines)
+    assert not any("…" in line for line in screen(Snapshot(tree_answer()), session, width=80))
 
 
 def test_inspecting_shows_everything_about_the_selected_actor() -> None:
@@ -249,6 +250,7 @@ def test_inspecting_shows_everything_about_the_selected_actor() -> None:
     lines = screen(Snapshot(tree_answer(), health_answer()), session, height=60)
     assert any(line.split() == ["extra.in_flight", "2"] for line in lines)
     assert any(line.split() == ["health.kind", "simulated"] for line in lines)
+    assert any(line.split() == ["uptime", "4m05s"] for line in lines)
 
 
 def test_nothing_faulty_is_said_in_words() -> None:
