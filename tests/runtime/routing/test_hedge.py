@@ -291,6 +291,7 @@ async def test_of_two_that_are_ready_in_one_step_only_one_gets_through(
     assert winner is not None
     assert (winner.raced, asker.attempts) == ("won", 2)
     assert asker.body == repr(winner.place).encode()
+    assert (race.first.error, race.second.error) == (None, None), "the other one was shut out"
 
 
 async def test_a_crash_of_the_leg_that_lost_is_logged_and_harms_nobody(
