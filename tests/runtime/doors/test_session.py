@@ -58,8 +58,15 @@ async def breaks_by_defect(session: Session, request: Request) -> None:
     raise RuntimeError("a defect")
 
 
+async def big(session: Session, request: Request) -> None:
+    answer = session.answer(request, OPENAI, trio.current_time() + 3)
+    answer.complete(HEAD, b"x" * 8_000_000, "p", 1)
+    await answer.drain()
+
+
 ROUTES = Routes(
     {
+        "/big": {"GET": big},
         "/hello": {"GET": hello},
         "/post": {"POST": hello},
         "/slow": {"GET": slow},
@@ -521,3 +528,13 @@ async def test_an_answer_shows_nothing_of_the_upstreams_connection(
     assert b"x-standby-upstream-request-id: theirs" in raw
     assert b"\r\nrequest-id: req_x" in raw
     assert not answer.ends_connection
+
+
+async def test_a_client_that_does_not_take_its_answer_is_cut_off_when_its_time_is_up(
+    autojump_clock: MockClock, connect: Open
+) -> None:
+    client = await connect()
+    began = trio.current_time()
+    await client.stream.send_all(b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n")
+    await client.ended.wait()
+    assert 3 <= trio.current_time() - began < 3.5, "long before the limit on a single write"
