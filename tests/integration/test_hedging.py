@@ -38,13 +38,14 @@ PROVIDERS = {
     "slow-a": simulated("anthropic", **SLOW),
     "quick-a": simulated("anthropic", **QUICK),
     "sleepy": simulated(latency="200ms"),
+    "unknown": simulated(latency="200ms"),
     "other": simulated(),
 }
 
 GROUPS = {
     "pair": hedging("slow", "quick", "slow-a", "quick-a"),
     "careful": hedging("sleepy", "other", budget_percent=5),
-    "unlearned": hedging("sleepy", "other", maximum_delay=None),
+    "unlearned": hedging("unknown", "other", maximum_delay=None),
 }
 
 
@@ -94,7 +95,7 @@ def test_most_requests_are_waited_for_when_few_may_be_hedged(daemon: Daemon) -> 
 
 
 def test_nothing_is_hedged_before_enough_is_known(daemon: Daemon) -> None:
-    assert told(ask(daemon, "unlearned")) == (200, "sleepy", "1", False)
+    assert told(ask(daemon, "unlearned")) == (200, "unknown", "1", False)
 
 
 def test_when_both_fail_the_asker_is_told_of_both(start_daemon: StartDaemon) -> None:
