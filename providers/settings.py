@@ -3,6 +3,7 @@
 import msgspec
 
 from providers.prices import Prices
+from providers.wire.continuation import ResumeStyle
 
 __all__ = ["ProviderInfo", "ProviderSettings"]
 
@@ -31,6 +32,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
         proxy: Address of the proxy to go through; it may hold a password. Never shown.
         http2: Whether to offer HTTP/2.
         prices: What models cost here, by name or pattern.
+        resume_style: How it is asked to continue another's answer.
     """
 
     name: str
@@ -53,6 +55,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     http2: bool = False
     prices: tuple[tuple[str, Prices], ...] = ()
+    resume_style: ResumeStyle = "auto"
 
     def __repr__(self) -> str:
         """Name the provider, never its key."""

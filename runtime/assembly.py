@@ -210,4 +210,5 @@ def _settings(
             (model, msgspec.convert(price, Prices, from_attributes=True))
             for model, price in config.prices.items()
         ),
+        resume_style=config.resume_style,
     )

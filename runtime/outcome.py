@@ -89,6 +89,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         stream: Whether a streamed answer was asked for.
         operation: What was asked for.
         superseded: How many of the attempts were cancelled because another one had answered.
+        resumed: How often a stream that had broken was continued by another provider.
+        not_resumed: Why a broken stream was not continued, where that was wished for.
     """
 
     request_id: str
@@ -106,6 +108,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stream: bool
     operation: OperationName = "chat"
     superseded: int = 0
+    resumed: int = 0
+    not_resumed: str | None = None
 
 
 class CircuitChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -123,6 +123,7 @@ def groups(config: Config) -> dict[str, Group]:
                 rebalance_interval=group.rebalance_interval,
                 timeouts=_timeouts(group.timeouts),
                 hedge=_hedge(group.hedge),
+                on_broken_stream=group.on_broken_stream,
             )
     return found
 

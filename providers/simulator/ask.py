@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from providers.wire import Dialect, WireError
+from providers.wire.continuation import without_continuation
 
 __all__ = ["Ask", "Tool", "read_ask", "tokens_of", "wrong_field"]
 
@@ -39,6 +40,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         answer_schema: The JSON schema of the answer's text; None where it may be any text.
         input_tokens: Tokens of the prompt.
         fingerprint: What the answer is a function of: all that bears on its content.
+        continued: The beginning of the answer, where the request asks to go on from it.
     """
 
     model: str
@@ -54,6 +56,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     answer_schema: Mapping[str, Any] | None
     input_tokens: int
     fingerprint: bytes
+    continued: str = ""
 
 
 def read_ask(dialect: Dialect, body: bytes, *, counting: bool = False) -> Ask:
@@ -75,7 +78,8 @@ def read_ask(dialect: Dialect, body: bytes, *, counting: bool = False) -> Ask:
 
 
 def _read_openai(request: Mapping[str, Any], model: str, *, stream: bool) -> Ask:
-    messages = _messages(request, _OPENAI_ROLES)
+    given = _messages(request, _OPENAI_ROLES)
+    messages, continued = without_continuation(given)
     options = request.get("stream_options")
     if options is not None and not stream:
         raise wrong_field("stream_options", "it is only allowed when stream is true")
@@ -113,10 +117,11 @@ def _read_openai(request: Mapping[str, Any], model: str, *, stream: bool) -> Ask
         tool_choice=tool_choice,
         parallel_tools=request.get("parallel_tool_calls") is not False,
         answer_schema=schema,
-        input_tokens=_tokens(messages, request.get("tools")),
+        input_tokens=_tokens(given, request.get("tools")),
         fingerprint=_fingerprint(
             messages, request.get("tools"), request.get("seed"), *_given(schema)
         ),
+        continued=continued,
     )
 
 
@@ -126,7 +131,8 @@ def _read_anthropic(request: Mapping[str, Any], model: str, *, stream: bool, cou
         raise WireError(
             "max_tokens: Field required", param="max_tokens", code="missing_required_parameter"
         )
-    messages = _messages(request, _ANTHROPIC_ROLES)
+    all_messages = _messages(request, _ANTHROPIC_ROLES)
+    messages, continued = without_continuation(all_messages)
     if messages[0]["role"] == "assistant":
         raise wrong_field("messages[0].role", "the first message must be the user's")
     _number(request, "temperature", 0, 1)
@@ -159,8 +165,9 @@ def _read_anthropic(request: Mapping[str, Any], model: str, *, stream: bool, cou
         tool_choice=tool_choice,
         parallel_tools=parallel,
         answer_schema=schema,
-        input_tokens=_tokens([*messages, {"content": system}], request.get("tools")),
+        input_tokens=_tokens([*all_messages, {"content": system}], request.get("tools")),
         fingerprint=_fingerprint(messages, request.get("tools"), system, *_given(schema)),
+        continued=continued,
     )
 
 

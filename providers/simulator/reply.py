@@ -5,7 +5,9 @@ tools and either ``tool_choice`` demands a call, or the last message is the user
 contains the name of a tool (each one named is called, in the order they are named, or only the
 first where parallel calls are off), or it contains the word "tool" (the first tool is called). The
 arguments are made from the tool's schema. A message that carries a tool's result is answered with
-text. Where the request wants the text to be JSON, it is made from the schema given for it.
+text. Where the request wants the text to be JSON, it is made from the schema given for it. A
+request to go on from the beginning of an answer is answered with the rest of it; one that is
+another's is taken for so many words of its own.
 """
 
 import hashlib
@@ -109,6 +111,8 @@ def _choose(ask: Ask, digest: bytes, index: int, words: int) -> Choice:
         tokens = _sentences(dice, words)
     else:
         tokens = _pieces(msgspec.json.encode(made_up(ask.answer_schema, dice)).decode())
+    if ask.continued:
+        tokens = _rest(tokens, ask.continued)
     finish = "stop"
     if ask.max_tokens is not None and len(tokens) > ask.max_tokens:
         tokens = tokens[: ask.max_tokens]
@@ -139,6 +143,19 @@ def _sentences(dice: random.Random, words: int) -> list[str]:
 def _pieces(json: str) -> list[str]:
     """Return JSON text as it is streamed."""
     return [json[at : at + _JSON_PIECE] for at in range(0, len(json), _JSON_PIECE)]
+
+
+def _rest(tokens: Sequence[str], beginning: str) -> list[str]:
+    """Return the tokens that follow the beginning of an answer."""
+    if not "".join(tokens).startswith(beginning):
+        return list(tokens[len(beginning.split()) :])
+    left = len(beginning)
+    rest = []
+    for token in tokens:
+        if len(token) > left:
+            rest.append(token[left:])
+        left = max(0, left - len(token))
+    return rest
 
 
 def _cut(tokens: Sequence[str], end: int) -> tuple[str, ...]:

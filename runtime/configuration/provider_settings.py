@@ -119,6 +119,15 @@ class ProviderConfig(Struct, frozen=True, kw_only=True):
         ProviderRetryConfig,
         Meta(description="Where this provider differs from the `retry` of all."),
     ] = field(default_factory=ProviderRetryConfig)
+    resume_style: Annotated[
+        Literal["auto", "prefill", "instruction", "never"],
+        Meta(
+            description="How it is asked to continue the broken stream of another provider, for "
+            "groups with `on_broken_stream: resume`: `prefill` gives it the beginning of the "
+            "answer as its own last message, `instruction` asks for it in words, `never` leaves "
+            "it out; `auto` is `prefill` for older Claude models, else `instruction`."
+        ),
+    ] = "auto"
     prices: Annotated[
         dict[str, PriceConfig],
         Meta(

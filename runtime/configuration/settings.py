@@ -209,6 +209,14 @@ class GroupConfig(Struct, frozen=True, kw_only=True):
         HedgeConfig,
         Meta(description="Whether a second provider is asked when the first is late."),
     ] = field(default_factory=HedgeConfig)
+    on_broken_stream: Annotated[
+        Literal["error", "resume"],
+        Meta(
+            description="What becomes of a stream that breaks after its first token: `error` ends "
+            "it with an error, `resume` has another member continue it. A request may wish "
+            "otherwise (`x-standby-on-broken-stream`)."
+        ),
+    ] = "error"
     timeouts: Annotated[
         GroupTimeoutsConfig, Meta(description="Bounds on the waits of a request to this group.")
     ] = field(default_factory=GroupTimeoutsConfig)

@@ -154,6 +154,12 @@ def _failover(text: str) -> bool:
     return text.lower() in _YES
 
 
+def _broken_stream(text: str) -> str:
+    if text.lower() not in {"error", "resume"}:
+        raise ValueError("expected error or resume")
+    return text.lower()
+
+
 def _attempts(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text)):
         raise ValueError("expected a whole number of attempts, 1 or more")
@@ -167,6 +173,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = MappingProxyType(
         f"{_PREFIX}timeout": parse_wait,
         f"{_PREFIX}failover": _failover,
         f"{_PREFIX}max-attempts": _attempts,
+        f"{_PREFIX}on-broken-stream": _broken_stream,
     }
 )
 """Standby's own headers, and how their values are read. Each is named for what it sets."""

@@ -82,6 +82,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         rebalance_interval: Seconds after which the standing of the members is made anew.
         timeouts: Bounds on the waits of its requests; None for none of its own.
         hedge: How a second provider is asked when the first is late; None for never.
+        on_broken_stream: Whether a stream that breaks ends in an error or is continued by another.
 
     Raises:
         ValueError: When it is empty, names a member twice, or has a value that makes no sense.
@@ -95,6 +96,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     rebalance_interval: float = 10.0
     timeouts: GroupTimeouts | None = None
     hedge: HedgeSettings | None = None
+    on_broken_stream: Literal["error", "resume"] = "error"
 
     def __post_init__(self) -> None:
         if not self.members:

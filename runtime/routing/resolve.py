@@ -63,6 +63,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         max_attempts: Exchanges at most.
         timeouts: The group's own bounds on waits; None for none.
         hedge: Returns what says when its requests are hedged; None where they never are.
+        resume: Whether a stream that breaks is continued by another provider.
     """
 
     group: str | None
@@ -70,6 +71,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int
     timeouts: GroupTimeouts | None = None
     hedge: Callable[[], Hedger | None] | None = None
+    resume: bool = False
 
 
 class UnroutableError(Exception):
@@ -266,11 +268,12 @@ class Resolver:
         def first(now: float) -> Sequence[Candidate]:
             return order(now)[:1]
 
-        most = wishes.max_attempts
+        most, broken = wishes.max_attempts, wishes.on_broken_stream
         return msgspec.structs.replace(
             route,
             order=order if wishes.failover else first,
             max_attempts=route.max_attempts if most is None else min(most, route.max_attempts),
+            resume=route.resume if broken is None else broken == "resume",
         )
 
     def _listed(self, group: str) -> str:
@@ -333,6 +336,7 @@ class Resolver:
             max_attempts=settings.max_attempts,
             timeouts=settings.timeouts,
             hedge=None if settings.hedge is None else hedge,
+            resume=settings.on_broken_stream == "resume",
         )
 
     def _fixed(

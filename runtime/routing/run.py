@@ -23,6 +23,7 @@ from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 from runtime.routing.refused import Refusal, Wider
 from runtime.routing.resolve import Route
+from runtime.routing.resume import ResumableAnswer, Resumption, summed
 from runtime.routing.retry import LONGEST_PAUSE
 from runtime.routing.upstream import Upstream
 from runtime.routing.verdicts import judge
@@ -74,6 +75,8 @@ class Run:
         "_means",
         "_refusal",
         "_result",
+        "_resumable",
+        "_resumption",
         "_route",
         "_superseded",
         "_tries",
@@ -85,6 +88,10 @@ class Run:
         self._means = means
         self._job = job
         self._route = route
+        self._resumable: ResumableAnswer | None = None
+        if route.resume and job.request.stream:
+            answer = self._resumable = ResumableAnswer(answer, job)
+        self._resumption: Resumption | None = None
         self._answer = answer
         self._beside: tuple[Candidate, Failure] | None = None
         self._candidates: Sequence[Candidate] = ()
@@ -110,10 +117,45 @@ class Run:
         """
         try:
             await self._rounds()
+            if self._resumable is not None and self._resumable.broken:
+                await self._resume(self._resumable)
         except GaveUp:
             if self._refusal is None:
                 raise
             await self._deliver(*self._refusal)
+
+    async def _resume(self, answer: ResumableAnswer) -> None:
+        """Have a stream that broke continued by others, as often as it takes."""
+        self._hedger = None
+        job = self._job
+        streams: list[ExchangeResult] = []
+        resumption = self._resumption = Resumption(answer, self._means, job, self._candidates)
+
+        async def ask(
+            candidate: Candidate, candidates: Sequence[Candidate], job: Job
+        ) -> Failure | None:
+            self._job = job
+            return await self._try(candidate, candidates, None)
+
+        try:
+            while answer.broken:
+                broken, provider = self._result, self._asked
+                assert broken is not None
+                assert broken.broken is not None
+                self._failed(Candidate(provider), broken.broken, broken)
+                streams.append(broken)
+                if not await resumption.go_on(provider, broken, ask):
+                    self._result, self._asked = broken, provider
+        except GaveUp:
+            self._result = None  # whatever was served has not reached the asker
+            raise
+        finally:
+            self._job = job
+        last = self._result
+        if last is not None and resumption.resumed:
+            last.first_token = streams[0].first_token
+            others = [each.usage for each in streams if each is not last]
+            last.usage = summed([*others, last.usage])
 
     async def _deliver(self, refusal: Refusal, result: ExchangeResult) -> None:
         """Send a refusal that was held back: nobody else has answered."""
@@ -408,6 +450,7 @@ class Run:
         """Report the request, however it ended."""
         job = self._job
         result = self._result
+        resumption = self._resumption
         if result is not None and result.served:
             # The asker may have had all of it and left before the attempt was over.
             self.status = result.status or 200
@@ -434,5 +477,7 @@ class Run:
                 stream=job.request.stream,
                 operation=job.request.operation,
                 superseded=self._superseded,
+                resumed=0 if resumption is None else resumption.resumed,
+                not_resumed=None if resumption is None else resumption.not_resumed,
             )
         )

@@ -159,12 +159,14 @@ class Aggregate:
         "_failed",
         "_failed_over",
         "_gave_up",
+        "_not_resumed",
         "_panic_probes",
         "_part_crashes",
         "_part_restarts",
         "_poison",
         "_providers",
         "_refused",
+        "_resumed",
         "_shed",
         "_streamed",
         "_succeeded",
@@ -181,6 +183,8 @@ class Aggregate:
         self._streamed = 0
         self._failed_over = 0
         self._panic_probes = 0
+        self._resumed = 0
+        self._not_resumed: dict[str, int] = {}
         self._shed = dict.fromkeys(("front", "client", "bodies"), 0)
         self._duration = 0.0
         self._times = RecentTimes()
@@ -213,6 +217,10 @@ class Aggregate:
         """
         if finished.stream:
             self._streamed += 1
+        self._resumed += finished.resumed
+        why = finished.not_resumed
+        if why is not None:
+            self._not_resumed[why] = self._not_resumed.get(why, 0) + 1
         if finished.usage is not None:
             self._tokens.add(finished.usage)
         if finished.first_token is not None:
@@ -302,6 +310,8 @@ class Aggregate:
             hedges=sum(each.hedges for each in self._providers.values()),
             hedges_won=sum(each.hedges_won for each in self._providers.values()),
             hedges_cancelled=sum(each.hedges_cancelled for each in self._providers.values()),
+            resumed=self._resumed,
+            not_resumed=dict(self._not_resumed),
             panic_probes=self._panic_probes,
             shed=ShedCounts(
                 **self._shed,

@@ -1,5 +1,7 @@
 """The published picture of all counts: made now and then, never changed, read as an attribute."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from runtime.routing.retry import BudgetStatus
@@ -128,6 +130,8 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
         hedges: Attempts that were made because another provider was late.
         hedges_won: Those of them that gave the asker its answer.
         hedges_cancelled: Attempts that were cancelled because another provider had answered.
+        resumed: Times that a stream which had broken was continued by another provider.
+        not_resumed: Streams that broke and were not continued although it was wished, by reason.
         panic_probes: Requests that were let through although every member of their group was kept
             back by its breaker.
         shed: Requests that were sent away because there were too many.
@@ -153,6 +157,8 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     hedges: int = 0
     hedges_won: int = 0
     hedges_cancelled: int = 0
+    resumed: int = 0
+    not_resumed: Mapping[str, int] = {}
     panic_probes: int = 0
     shed: ShedCounts = ShedCounts()
     attempts: int = 0

@@ -1,0 +1,311 @@
+"""Streams that break and are continued by another provider.
+
+Where a group wants it, a ``ResumableAnswer`` stands between the exchanges and the asker. A stream
+that breaks is not broken off then: the run asks further providers to go on from what was sent, and
+the asker sees one answer. What can be joined, and how, is the dialect's to know.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Literal
+
+import msgspec
+import trio
+
+from providers.failures import Failure
+from providers.http import ResponseHead
+from providers.interface import ForwardRequest
+from providers.wire import Usage
+from providers.wire.anthropic_continuation import AnthropicContinuation
+from providers.wire.continuation import Continuation, Obstacle
+from providers.wire.openai_continuation import OpenAIContinuation
+from runtime.routing.attempt import Answer, ExchangeResult
+from runtime.routing.gave_up import GaveUp
+from runtime.routing.job import Job
+from runtime.routing.means import Means
+from runtime.routing.plan import Candidate
+
+__all__ = ["NotResumed", "ResumableAnswer", "Resumption", "summed"]
+
+_LOG = logging.getLogger("standby.routing")
+
+NotResumed = Obstacle | Literal["nobody"]
+"""Why a broken stream was not continued: what it held, or that nobody was left to do it."""
+
+_JOINERS: Final[Mapping[str, Callable[[bytes], Continuation]]] = MappingProxyType(
+    {"openai": OpenAIContinuation, "anthropic": AnthropicContinuation}
+)
+
+_FIRST_LOOK = 0.02
+_PATIENCE = 10.0
+"""Seconds: how soon and for how long to look whether the only provider's task is back."""
+
+
+def summed(parts: Iterable[Usage | None]) -> Usage | None:
+    """Return the tokens of all streams of one answer; None when none has told any.
+
+    Args:
+        parts: What each of their upstreams counted.
+    """
+    known = [each for each in parts if each is not None]
+    if not known:
+        return None
+    names = Usage.__struct_fields__
+    return Usage(**{name: sum(getattr(each, name) for each in known) for name in names})
+
+
+class ResumableAnswer:
+    """An answer that takes the streams of several providers for one: implements ``Answer``.
+
+    Args:
+        answer: Where the joined answer goes.
+        job: The request.
+
+    Attributes:
+        broken: The present stream broke, and the asker has not been told.
+        begun: Whether anything has gone to the asker.
+        stream: What is sent.
+    """
+
+    __slots__ = ("_answer", "_head", "_job", "_message", "begun", "broken", "hedged", "stream")
+
+    def __init__(self, answer: Answer, job: Job) -> None:
+        self._answer = answer
+        self._job = job
+        self._head: tuple[ResponseHead, str, int] | None = None
+        self._message: str | None = None
+        self.begun = False
+        self.broken = False
+        self.hedged = False
+        self.stream = _JOINERS[job.dialect](job.request.body)
+
+    def complete(self, head: ResponseHead, body: bytes, provider: str, attempts: int) -> None:
+        """Send a whole plain answer: there is nothing to join."""
+        self.begun = True
+        self._answer.complete(head, body, provider, attempts)
+
+    def begin(self, head: ResponseHead, events: bytes, provider: str, attempts: int) -> None:
+        """Send the first events of a stream; a continuation is announced by a comment."""
+        self.broken = False
+        if self.begun:
+            told = f": standby: continued by {provider} (attempt {attempts})\n\n".encode()
+            self._answer.events(told + self.stream.feed(events))
+            return
+        if self.hedged and hasattr(self._answer, "hedged"):
+            self._answer.hedged = True
+        self._head = head, provider, attempts
+        self.events(events)
+
+    def events(self, events: bytes) -> None:
+        """Send further events, or hold them back."""
+        joined = self.stream.feed(events)
+        if not joined:
+            return
+        if self.begun:
+            self._answer.events(joined)
+        else:
+            self._begin(joined)
+
+    def finish(self, events: bytes) -> None:
+        """Send the last events and end the stream properly."""
+        self._finish(self.stream.feed(events))
+
+    def break_off(self, message: str | None) -> None:
+        """Take note that the present stream broke."""
+        self.broken = True
+        self._message = message
+
+    @property
+    def crowded(self) -> bool:
+        """Whether to ``drain`` before more is sent."""
+        return self._answer.crowded
+
+    async def drain(self) -> None:
+        """Wait until the asker has taken most of what was sent.
+
+        Raises:
+            AskerGone: When there is nobody left to take it.
+        """
+        await self._answer.drain()
+
+    def cut(self) -> Obstacle | None:
+        """Prepare for another provider's stream; return what speaks against one."""
+        if not self.begun:
+            # Nothing has gone out: the next answer is the first one.
+            self._head = None
+            self.stream = _JOINERS[self._job.dialect](self._job.request.body)
+            return None
+        return self.stream.cut()
+
+    def supply_end(self) -> None:
+        """End an answer that is whole but for its end."""
+        self.broken = False
+        self._finish(self.stream.ending())
+
+    def give_up(self, error: bytes, message: str) -> None:
+        """End the stream as broken.
+
+        Args:
+            error: The error event of a provider, to be passed on; empty for one of our own.
+            message: What our own says.
+        """
+        self.broken = False
+        if error:
+            self._answer.events(error)
+            self._answer.break_off(None)
+        else:
+            self._answer.break_off(message)
+
+    @property
+    def message(self) -> str:
+        """What the stream broke of."""
+        return self._message or "the upstream sent an error"
+
+    def _begin(self, events: bytes) -> None:
+        assert self._head is not None, "an exchange begins with a head"
+        head, provider, attempts = self._head
+        self.begun = True
+        self._answer.begin(head, events, provider, attempts)
+
+    def _finish(self, events: bytes) -> None:
+        if not self.begun:
+            self._begin(b"")
+        self._answer.finish(events)
+
+
+class Resumption:
+    """The way of one broken stream to those who may continue it.
+
+    Args:
+        answer: The answer that broke.
+        means: What requests are answered with.
+        job: The request as the asker sent it.
+        candidates: Who may be asked, in the order of the request.
+
+    Attributes:
+        resumed: How often another provider went on.
+        not_resumed: Why the stream was not continued to its end; None when it was.
+    """
+
+    __slots__ = ("_answer", "_broke", "_candidates", "_job", "_means", "not_resumed", "resumed")
+
+    def __init__(
+        self, answer: ResumableAnswer, means: Means, job: Job, candidates: Sequence[Candidate]
+    ) -> None:
+        self._answer = answer
+        self._means = means
+        self._job = job
+        self._candidates = candidates
+        self._broke: set[str] = set()
+        self.resumed = 0
+        self.not_resumed: NotResumed | None = None
+
+    async def go_on(
+        self,
+        provider: str,
+        result: ExchangeResult,
+        ask: Callable[[Candidate, Sequence[Candidate], Job], Awaitable[Failure | None]],
+    ) -> bool:
+        """Have one broken stream continued, until it breaks again or is over.
+
+        Args:
+            provider: Whose stream it was.
+            result: What came of it.
+            ask: Asks one of several candidates; returns what went wrong before its first token.
+
+        Returns:
+            Whether another provider went on.
+
+        Raises:
+            GaveUp: Nobody did, and nothing has reached the asker.
+        """
+        answer = self._answer
+        failure = result.broken
+        assert failure is not None, "the stream broke"
+        self._broke.add(provider)
+        error = answer.stream.error
+        begun = answer.begun
+        obstacle = answer.cut()
+        request_id = self._job.request.request_id
+        if obstacle is not None:
+            _LOG.info("%s: the stream of %s is not continued: %s", request_id, provider, obstacle)
+            self.not_resumed = obstacle
+            answer.give_up(error, answer.message)
+            return False
+        if answer.stream.whole:
+            answer.supply_end()
+            await answer.drain()
+            result.broken = None
+            result.delivered = True
+            return False
+        failures = [failure]
+        candidates: Sequence[Candidate] = [
+            each for each in self._candidates if each.provider not in self._broke
+        ]
+        if not candidates:
+            candidates = await self._same_again(failure)
+        for candidate in candidates:
+            job = self._continued(candidate)
+            if job is None:
+                continue
+            try:
+                failed = await ask(candidate, candidates, job)
+            except GaveUp as gave_up:
+                failures.append(gave_up.last)
+                break
+            if failed is None:
+                self.resumed += begun
+                _LOG.info(
+                    "%s: the stream of %s is continued by %s: %s",
+                    request_id,
+                    provider,
+                    candidate.provider,
+                    failure.message,
+                )
+                return True
+            failures.append(failed)
+        answer.broken = False
+        self.not_resumed = "nobody"
+        if not begun:
+            raise GaveUp(failures, 0, provider)
+        others = "; ".join(f"{each.provider}: {each.message}" for each in failures[1:])
+        message = f"{answer.message}; nobody could continue the answer"
+        _LOG.info("%s: %s: %s", request_id, message, others or "there is no other provider")
+        answer.give_up(error, f"{message}: {others}" if others else message)
+        return False
+
+    def _continued(self, candidate: Candidate) -> Job | None:
+        """Return the request that has a candidate go on; None when it is not to be asked."""
+        job = self._job
+        upstream = self._means.upstream(candidate.provider)
+        if upstream is None:
+            return None
+        settings = upstream.interface.settings
+        body = job.request.body
+        if self._answer.begun:
+            model = candidate.model or job.request.model
+            style = self._answer.stream.style(settings.resume_style, model)
+            if style is None:
+                return None
+            body = self._answer.stream.request(style)
+        request: ForwardRequest = msgspec.structs.replace(job.request, body=body)
+        # What the asker waits for has begun: only the time of the whole request counts.
+        return msgspec.structs.replace(
+            job, request=request, answer_by=job.deadline, answer_by_whom=job.deadline_by
+        )
+
+    async def _same_again(self, failure: Failure) -> Sequence[Candidate]:
+        """Return the only provider there is, once its task is back, if it was killed."""
+        names = {each.provider for each in self._candidates}
+        if len(names) != 1 or failure.kind != "provider_down" or failure.crashed:
+            return ()
+        upstream = self._means.upstream(failure.provider)
+        if upstream is None:
+            return ()
+        until = min(trio.current_time() + _PATIENCE, self._job.deadline)
+        while not upstream.actor.alive:
+            if trio.current_time() >= until:
+                return ()
+            await trio.sleep(_FIRST_LOOK)
+        return self._candidates[:1]
