@@ -104,6 +104,7 @@ def test_every_option_of_a_group_is_on_the_page_with_its_default() -> None:
         "health_threshold": str(GroupConfig(members=()).health_threshold),
         "rebalance_interval": f"{GroupConfig(members=()).rebalance_interval:g}",
         "fallback_on": ", ".join(GroupConfig(members=()).fallback_on),
+        "timeouts": "none",
     }
 
 
