@@ -89,8 +89,8 @@ OWN_DOOR = "tcp: {enabled: true, token: t}\n"
         (PROVIDERS + "groups: {g: {members: ⟦[]}}", ["expected at least one entry"]),
         (PROVIDERS + "groups: {g: ⟦{}}", ["groups.g needs the key members"]),
         (
-            PROVIDERS + "groups: {g: {members: [{provider: a}], ⟦on_broken_stream: error}}",
-            ['unknown key "on_broken_stream" in groups.g'],
+            PROVIDERS + "groups: {g: {members: [{provider: a}], ⟦on_broken_streams: error}}",
+            ['unknown key "on_broken_streams" in groups.g'],
         ),
         (
             PROVIDERS + "groups: {g: {members: [{provider: ⟦aa}]}}",
