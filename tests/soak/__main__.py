@@ -54,6 +54,7 @@ def _report(findings: Findings) -> int:
     print(
         f"complete: {findings.availability:.3%}; {findings.failed_over} of them after a fail-over"
     )
+    print(f"streams that broke and were resumed: {findings.resumed}")
     print(f"killed: {dict(findings.kills)}")
     print(f"memory: {findings.resident[0]:.1f} to {findings.resident[-1]:.1f} MiB")
     for text, count in findings.honest.most_common(10):

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import trio
 
 from tests.soak.client import Client, CutError
+from tests.soak.plan import RESUMING
 from tests.support.answers import PATHS, request_body
 from tests.support.reading import IncompleteError, error_of, events, finished, stream_text
 
@@ -32,6 +33,13 @@ class Ask(NamedTuple):
     dialect: str
     stream: bool
     prompt: str
+    resume: bool = False
+    """Whether another provider shall go on with a stream that breaks."""
+
+    @property
+    def group(self) -> str:
+        """The group that is asked."""
+        return f"{self.dialect}{RESUMING}" if self.resume else self.dialect
 
 
 class Outcome(NamedTuple):
@@ -41,6 +49,7 @@ class Outcome(NamedTuple):
     detail: str = ""
     text: str = ""
     attempts: int = 1
+    resumed: bool = False
 
 
 async def ask(client: Client, one: Ask, expected: Mapping[Ask, str]) -> Outcome:
@@ -52,7 +61,7 @@ async def ask(client: Client, one: Ask, expected: Mapping[Ask, str]) -> Outcome:
         expected: The right answers, where they are known.
     """
     messages = [{"role": "user", "content": one.prompt}]
-    body = request_body(one.dialect, one.dialect, stream=one.stream, messages=messages)
+    body = request_body(one.dialect, one.group, stream=one.stream, messages=messages)
     try:
         with trio.fail_after(_PATIENCE):
             reply = await client.ask("POST", PATHS[one.dialect], json.dumps(body).encode())
@@ -96,4 +105,5 @@ def _judge(
         return Outcome("wrong", f"not the answer to {one.prompt!r}: {text!r}")
     if not text:
         raise IncompleteError("a complete answer without text")
-    return Outcome("complete", "", text, attempts)
+    resumed = b": standby: continued by" in got
+    return Outcome("complete", "", text, attempts, resumed)

@@ -5,13 +5,16 @@ from typing import Literal
 
 from tests.support.configs import Config, config, group, simulated
 
-__all__ = ["DIALECTS", "Trouble", "soak_config"]
+__all__ = ["DIALECTS", "RESUMING", "Trouble", "soak_config"]
 
 DIALECTS = ("openai", "anthropic")
 
 Trouble = Literal["calm", "faults", "one_down"]
 """What the providers do: answer; fail now and then, each in its own ways; or one of each two is
 down throughout while the other answers."""
+
+RESUMING = "-resumed"
+"""What the name of a group ends in that has another provider go on with a stream that broke."""
 
 _FAULTS: Mapping[str, tuple[Mapping[str, object], ...]] = {
     "a": (
@@ -30,7 +33,7 @@ _FAULTS: Mapping[str, tuple[Mapping[str, object], ...]] = {
 
 
 def soak_config(trouble: Trouble) -> Config:
-    """Return a configuration whose groups are called like their dialects.
+    """Return a configuration with two groups a dialect: one called like it, one that resumes.
 
     Args:
         trouble: What the providers do.
@@ -46,10 +49,11 @@ def soak_config(trouble: Trouble) -> Config:
             providers[f"{dialect}-{place}"] = simulated(
                 dialect, latency="20ms", tokens_per_second=200.0, answer_words=20, faults=faults
             )
-    groups = {
-        dialect: group(f"{dialect}-a", f"{dialect}-b", strategy="round_robin", model="sim-1")
-        for dialect in DIALECTS
-    }
+    groups: dict[str, Mapping[str, object]] = {}
+    for dialect in DIALECTS:
+        members = group(f"{dialect}-a", f"{dialect}-b", strategy="round_robin", model="sim-1")
+        groups[dialect] = members
+        groups[f"{dialect}{RESUMING}"] = {**members, "on_broken_stream": "resume"}
     # The product's own breakers and retry budget, not those that make other tests quick; only the
     # pauses are short, because whoever is killed here is back in milliseconds.
     plan = config(providers, groups)

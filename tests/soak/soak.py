@@ -44,6 +44,7 @@ class Findings(msgspec.Struct, kw_only=True):
         asked: Requests sent.
         verdicts: How many got which kind of outcome.
         failed_over: Complete answers that took more than one attempt.
+        resumed: Complete streams that broke and were gone on with by another provider.
         kills: Parts killed, by name without number.
         connections_killed: Client connections among them.
         first_wrong: The first few outcomes that must not be.
@@ -56,6 +57,7 @@ class Findings(msgspec.Struct, kw_only=True):
     asked: int = 0
     verdicts: Counter[str] = msgspec.field(default_factory=Counter)
     failed_over: int = 0
+    resumed: int = 0
     kills: Counter[str] = msgspec.field(default_factory=Counter)
     connections_killed: int = 0
     first_wrong: list[str] = []
@@ -93,7 +95,8 @@ class Soak:
 
     Args:
         daemon: The daemon, with a configuration of ``soak_config``.
-        rate: Requests a second, half of them streamed, half in each dialect.
+        rate: Requests a second: a third plain, a third streamed, a third streamed and to be resumed
+            where they break; half in each dialect.
         kill_every: Seconds between two kills; None kills nobody.
         seed: Where the dice begin.
         say: Called now and then with a line on how it goes.
@@ -144,8 +147,8 @@ class Soak:
             for dialect in DIALECTS:
                 prompt = f"Question {number}: what is there to say about {number}?"
                 text = await self._answer(client, Ask(dialect, stream=False, prompt=prompt))
-                for stream in (False, True):
-                    self._expected[Ask(dialect, stream, prompt)] = text
+                for stream, resume in ((False, False), (True, False), (True, True)):
+                    self._expected[Ask(dialect, stream, prompt, resume)] = text
 
     async def _answer(self, client: Client, one: Ask) -> str:
         """Return a whole answer; providers may fail a few times before."""
@@ -181,6 +184,7 @@ class Soak:
         findings.verdicts[outcome.verdict] += 1
         if outcome.verdict == "complete":
             findings.failed_over += outcome.attempts > 1
+            findings.resumed += outcome.resumed
         elif outcome.verdict == "honest":
             findings.honest[outcome.detail[:150]] += 1
         elif outcome.verdict == "wrong" and len(findings.first_wrong) < 5:
