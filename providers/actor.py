@@ -192,7 +192,7 @@ class ProviderActor(Actor):
             if waiter is not None:
                 self._lend(connection, waiter)
                 return
-        self._idle.append((connection, trio.current_time()))
+        self._idle.append((connection, self._poller.now()))
         if waiting:  # for new ones: the place of this one may be what they lacked
             self._open_where_needed()
         if self._sweep_at == math.inf:

@@ -251,6 +251,7 @@ class ActorProcess(Process):
         receive = self._receive.receive
         receive_nowait = self._receive.receive_nowait
         suspects = self.child.poison
+        now = trio.lowlevel.current_clock().current_time  # asked for every call with a deadline
         while True:
             if self._interrupted:
                 reason = await self._look_up(actor)
@@ -276,7 +277,7 @@ class ActorProcess(Process):
                 elif type(item) is PendingCall:
                     if item.settled:  # given up while it waited
                         pass
-                    elif item.deadline != math.inf and item.deadline <= trio.current_time():
+                    elif item.deadline != math.inf and item.deadline <= now():
                         self._expired += 1
                         item.expire()
                     else:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import trio
-
 from providers.http.answer_reading import Received
 from providers.http.errors import ConnectionLost, ProtocolError
 from providers.http.messages import ResponseHead
@@ -20,9 +18,16 @@ HOLD_BACK = 256 * 1024
 class Relay:
     """Where a body goes while it is relayed, and what has come of that."""
 
-    __slots__ = ("end", "error", "silence", "stopped", "take")
+    __slots__ = ("_now", "end", "error", "silence", "stopped", "take")
 
-    def __init__(self, take: Callable[[bytes], bool], silence: float, end: float) -> None:
+    def __init__(
+        self,
+        take: Callable[[bytes], bool],
+        silence: float,
+        end: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._now = now
         self.take = take
         self.silence = silence
         self.end = end
@@ -32,7 +37,7 @@ class Relay:
     @property
     def deadline(self) -> float:
         """When silence from now on has lasted too long."""
-        return min(self.end, trio.current_time() + self.silence)
+        return min(self.end, self._now() + self.silence)
 
     def hand_over(self, data: bytes) -> bool:
         """Give the taker a piece; return whether it wants more."""
@@ -123,7 +128,7 @@ class Answering(Waiting):
             Truncated, ConnectionLost, ProtocolError: As `read_piece`.
         """
         reader = self._reader
-        relay = Relay(take, silence, end)
+        relay = Relay(take, silence, end, self._poller.now)
         if reader.pieces:
             relay.hand_over(await self.read_piece(end))
         while not relay.stopped:

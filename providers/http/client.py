@@ -100,7 +100,10 @@ class ClientConnection(Answering, Stream):
         if self.closed or self._send_error is not None:
             return
         try:
-            self._send_all(data)
+            if len(data) == 1:
+                self._send_raw(data[0])
+            else:
+                self._send_all(data)
         except OSError as error:
             self._stop_sending(error)
 

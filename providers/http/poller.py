@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import select
 import socket
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -55,6 +56,8 @@ class Poller:
         events: Events served so far.
         closing: Whether `close` was called.
         failures: Connections closed because their callback raised.
+        now: Tells the time of `trio.current_time`, once a task serves the sockets by asking that
+            run's clock itself: it is asked several times a request.
     """
 
     __slots__ = (
@@ -69,6 +72,7 @@ class Poller:
         "events",
         "failures",
         "heads",
+        "now",
         "view",
         "wheel",
     )
@@ -79,6 +83,7 @@ class Poller:
         self._retired: list[socket.socket] = []
         self._pumping = False
         self._running = False
+        self.now: Callable[[], float] = trio.current_time
         self.wheel = DeadlineWheel()
         self.heads = HeadMemos()
         self.buffer = bytearray(RECEIVE_SIZE)
@@ -168,6 +173,7 @@ class Poller:
         if self._running:
             raise RuntimeError("the poller is already being run by another task")
         self._running = True
+        self.now = trio.lowlevel.current_clock().current_time
         try:
             while True:
                 if self.closing:
@@ -176,6 +182,7 @@ class Poller:
                 self.pump()
         finally:
             self._running = False
+            self.now = trio.current_time
 
     def close(self) -> None:
         """Close every registered connection and the poller itself."""

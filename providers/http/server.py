@@ -148,8 +148,10 @@ class ServerConnection(Stream):
             if not waiting:
                 waiting = True
                 self._phase = _IDLE
-                self._poller.wheel.arm(self, trio.current_time() + self._limits.idle_timeout)
-                self._set_mask(self._mask | READ)
+                poller = self._poller
+                poller.wheel.arm(self, poller.now() + self._limits.idle_timeout)
+                if self._mask & READ != READ:
+                    self._set_mask(self._mask | READ)
                 if reader.begun:
                     self._advance()
             try:
@@ -192,7 +194,10 @@ class ServerConnection(Stream):
         if self.closed:
             return
         try:
-            self._send_all(data)
+            if len(data) == 1:
+                self._send_raw(data[0])
+            else:
+                self._send_all(data)
         except OSError as error:
             self._gone(error)
 

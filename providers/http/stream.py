@@ -146,10 +146,8 @@ class Stream(Waiting, ABC):
         self._set_mask(self._mask & ~WRITE)
 
     def _send_all(self, data: tuple[bytes, ...]) -> None:
-        """Send several byte strings, as one if they are small together."""
-        if len(data) == 1:
-            self._send_raw(data[0])
-        elif sum(map(len, data)) <= _JOIN_LIMIT:
+        """Send more than one byte string, as one if they are small together."""
+        if sum(map(len, data)) <= _JOIN_LIMIT:
             self._send_raw(b"".join(data))
         else:
             for part in data:

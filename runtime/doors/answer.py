@@ -118,7 +118,7 @@ class DoorAnswer:
 
     def events(self, events: bytes) -> None:
         """Send further events."""
-        self._connection.write(self._framed(events))
+        self._connection.write(chunk(events) if self._chunked else events)
 
     def finish(self, events: bytes) -> None:
         """Send the last events and the end of the stream in one write."""
