@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["AlreadyRunningError", "hold_instance"]
+__all__ = ["AlreadyRunningError", "hold_instance", "holder"]
 
 _PROBE_TIMEOUT = 2.0
 """Seconds for a daemon that may be there to take a connection."""
@@ -15,6 +15,30 @@ _PROBE_TIMEOUT = 2.0
 
 class AlreadyRunningError(Exception):
     """Another daemon answers, or is starting, at the same socket."""
+
+
+def holder(path: str) -> str | None:
+    """Return the process id of the daemon that holds a socket's lock; None when nobody does.
+
+    Args:
+        path: The path of the Unix socket.
+    """
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _written(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _written(descriptor: int) -> str:
+    """Return the process id that a lock file names."""
+    return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
 
 
 @contextmanager
@@ -38,7 +62,7 @@ def hold_instance(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            pid = _written(descriptor)
             raise AlreadyRunningError(
                 f"a daemon already serves {path} (pid {pid}); stop it with: standby stop"
             ) from None

@@ -57,7 +57,7 @@ class Connection:
             self.close()
             if _is_something_else(path):
                 raise NoDaemon(f"{path} is not a socket; no daemon can answer there") from None
-            raise NoDaemon(f"no daemon answers at {path}; start it with: standby up") from None
+            raise NoDaemon(_why_nobody(path)) from None
         except PermissionError:
             self.close()
             raise NoDaemon(f"may not open {path}: it belongs to another user") from None
@@ -210,6 +210,16 @@ class Connection:
 
     def _wait_until(self, deadline: float) -> None:
         self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+
+
+def _why_nobody(path: str) -> str:
+    """Say why nobody listens at a path: a daemon that starts or stops keeps its lock meanwhile."""
+    from runtime.instance import holder  # noqa: PLC0415 - only where something is wrong
+
+    pid = holder(path)
+    if pid is not None:
+        return f"the daemon at {path} (pid {pid}) takes no requests: it is starting or stopping"
+    return f"no daemon answers at {path}; start it with: standby up"
 
 
 def _is_something_else(path: str) -> bool:

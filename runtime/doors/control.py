@@ -1,5 +1,6 @@
 """The routes of the supervision tree: see it, kill a part, steer a breaker, stop the whole."""
 
+import logging
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ __all__ = ["ControlRoutes"]
 
 _EVENTS = 50
 """Reports shown with the tree."""
+
+
+_log = logging.getLogger("standby.door")
 
 
 class ControlRoutes:
@@ -130,6 +134,7 @@ class ControlRoutes:
         del request
         session.close_after_answer()
         session.respond(202, b'{"stopping":true}')
+        _log.info("told to stop by a client: stopping")
         self._services.stop()
 
 

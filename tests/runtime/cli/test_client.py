@@ -1,5 +1,6 @@
 """The HTTP client that the command line asks the daemon with."""
 
+import os
 import socket
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from runtime.cli.client import Daemon, error_message, quote
 from runtime.cli.errors import AnswerBroken, DaemonSilent, NoDaemon
+from runtime.instance import hold_instance
 from tests.runtime.cli.fake_daemon import FakeDaemon, answer, chunked
 
 
@@ -123,6 +125,15 @@ def test_no_socket_means_no_daemon(tmp_path: Path) -> None:
     with Daemon(path) as client, pytest.raises(NoDaemon) as caught:
         client.request("GET", "/health")
     assert str(caught.value) == f"no daemon answers at {path}; start it with: standby up"
+
+
+def test_a_daemon_that_starts_or_stops_is_told_from_none(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with hold_instance(path), pytest.raises(NoDaemon) as caught:
+        Daemon(str(path)).request("GET", "/health")
+    pid = os.getpid()
+    said = f"the daemon at {path} (pid {pid}) takes no requests: it is starting or stopping"
+    assert str(caught.value) == said
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
