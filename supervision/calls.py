@@ -199,8 +199,10 @@ class PendingCall:
         self._state = state
         self._outcome = outcome
         self._unsettled.pop(self, None)
-        if self._waiter is not None:
-            self._wake()
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            trio.lowlevel.reschedule(waiter)
         return True
 
     def _give_up(self, state: int) -> None:

@@ -187,10 +187,8 @@ class ResponseHead:
 
 
 def _head(first_line: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    lines = [first_line]
-    lines += [name + b": " + value for name, value in headers]
-    count = len(lines) + 1
-    lines += (b"", b"")
+    lines = [first_line, *map(b": ".join, headers), b"", b""]
+    count = len(lines) - 1
     head = b"\r\n".join(lines)
     if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
         raise ValueError("a header or the first line contains a line break or a null byte")

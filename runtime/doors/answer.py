@@ -170,10 +170,12 @@ class DoorAnswer:
         self.status = head.status
         id_header = self._id_header
         headers = relayed_headers(head.headers, id_header)
-        headers.extend(own)
-        headers.append((id_header, self._request_id.encode("ascii")))
-        headers.append((b"x-standby-provider", provider.encode("ascii")))
-        headers.append((b"x-standby-attempts", b"%d" % attempts))
+        headers += own
+        headers += (
+            (id_header, self._request_id.encode("ascii")),
+            (b"x-standby-provider", provider.encode("ascii")),
+            (b"x-standby-attempts", b"%d" % attempts),
+        )
         if self.hedged:
             headers.append(HEDGED)
         return response_head(head.status, headers)

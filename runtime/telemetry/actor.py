@@ -94,9 +94,11 @@ class Telemetry(Actor):
         self._healing = False
         self._told = False
         self._unsubscribe: Callable[[], None] | None = None
+        self._now: Callable[[], float] = trio.current_time
 
     async def init(self) -> None:
         """Publish what the incarnation before had counted, and what happened since."""
+        self._now = trio.lowlevel.current_clock().current_time  # asked for every request
         self._writer = self._board.metrics.writer(self.ref)
         self._unsubscribe = self.system.reports.subscribe(self._reported)
         self._count_reports()
@@ -115,7 +117,7 @@ class Telemetry(Actor):
                 self._handlers.execute(ATTEMPT_STOP, _times(message), {"attempt": message})
         elif kind is Finished:
             assert isinstance(message, Finished)
-            now = trio.current_time()
+            now = self._now()
             self._aggregate.finished(message, now)
             if self._handlers.wanted(REQUEST_STOP):
                 measurements = {**_times(message), "attempts": message.attempts}
