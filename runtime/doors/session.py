@@ -212,7 +212,6 @@ class Session:
             if client is not None:
                 self._inside = None
                 client.admission.leave(client)
-        connection.on_gone(None)
 
     def _has_begun(self) -> bool:
         """Tell whether any of the answer to the present request has been written."""
@@ -226,7 +225,10 @@ class Session:
         if refused is not None:
             self.refuse(dialect_of(request), *refused)
             return
-        found = self._routes.find(request.path)
+        routes = self._routes
+        found = request.derived.get(routes)  # a target that came before has been found before
+        if found is None:
+            found = request.derived[routes] = routes.find(request.path)
         if found is None and request.target == "*" and request.method == "OPTIONS":
             self.respond(204, b"", [(b"allow", b"GET, HEAD, OPTIONS, POST")])
             return
