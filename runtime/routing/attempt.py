@@ -150,10 +150,9 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
     patience, _ = patience_for(task.job, task.provider.settings)
     acquire = Acquire(
         min(task.job.answer_by, task.started + patience),
-        False,
-        task.provider.transform_request(task.job.request, task.model),
-        task.job.client,
-        task.job.answer_by,
+        request=task.provider.transform_request(task.job.request, task.model),
+        client=task.job.client,
+        limit=task.job.answer_by,
     )
     connection = await _begin(task, acquire)
     deadline = acquire.deadline  # put off by the time spent in the queue
