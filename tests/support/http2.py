@@ -48,9 +48,12 @@ class Stream:
             part = data[start : start + 16_000]
             self.connection.send(self.number, part)
 
-    def finish(self) -> None:
-        """End the answer properly."""
-        self.connection.do(lambda h2: h2.end_stream(self.number))
+    def finish(self, last: bytes = b"") -> None:
+        """End the answer properly; the end comes in one frame with the last of the body, if any."""
+        if last:
+            self.connection.do(lambda h2: h2.send_data(self.number, last, end_stream=True))
+        else:
+            self.connection.do(lambda h2: h2.end_stream(self.number))
 
     def answer(
         self, body: bytes, status: int = 200, content_type: str = "application/json"
