@@ -80,7 +80,7 @@ class Answer(Protocol):
         """
 
 
-class ExchangeResult(msgspec.Struct, gc=False):
+class ExchangeResult(msgspec.Struct):
     """What came of an exchange that reached the asker.
 
     Attributes:

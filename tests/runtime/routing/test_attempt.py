@@ -1,5 +1,8 @@
 """The attempt loop against real sockets, with a clock of its own."""
 
+import contextlib
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -150,6 +153,25 @@ async def test_a_stream_that_breaks_after_its_first_token_is_never_complete_nor_
         assert running.kinds() == [f"a {kind}"]
         assert running.finished[0].ok is False
         assert running.facts()["in_flight"] == 0
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_nothing_of_an_answer_that_failed_is_kept_for_long(
+    tmp_path: Path, autojump_clock: MockClock, streamed: bool
+) -> None:
+    breaks = later(b"", hangs_up=True) if streamed else scripted.hangs_up
+    async with one(tmp_path, breaks) as running:
+        askers = [Asker() for _ in range(5)]
+        for asker in askers:
+            with contextlib.nullcontext() if streamed else pytest.raises(GaveUp):
+                await running.ask("a", stream=streamed, asker=asker, attempts=1)
+            running.budget.deposit(trio.current_time())
+        kept = [weakref.ref(asker) for asker in askers]
+        askers.clear()
+        del asker
+        gc.collect()
+        # The actors' last messages may still speak of the last one.
+        assert [each() for each in kept[:-1]] == [None] * 4
 
 
 async def test_the_error_event_of_the_upstream_is_the_one_the_asker_gets(
