@@ -276,7 +276,7 @@ class LimitsConfig(Struct, frozen=True, kw_only=True):
             description="Bodies of requests together, from their arrival to their answer; never "
             "less than `max_body`. Only those are counted that do not arrive in one piece.",
             ge=1024,
-            le=1024**4,
+            le=64 * 1024**3,
         ),
     ] = 256 * 1024**2
     max_answer: Annotated[
