@@ -86,10 +86,9 @@ class FairQueueMachine(RuleBasedStateMachine):
         self.comes(client)
         newcomer = self.next - 1
         sources, names = self.sources(), self.names(client.source)
-        among_heaviest = (
-            sources[client.source] == max(sources.values())
-            and names[client.name] == max(names.values())
-        )
+        among_heaviest = sources[client.source] == max(sources.values()) and names[
+            client.name
+        ] == max(names.values())
         item = self.queue.shed()
         assert item is not None
         assert (item == newcomer) == among_heaviest
