@@ -1,0 +1,1 @@
+"""Translation between the APIs, through one inner representation."""
