@@ -250,7 +250,7 @@ def fold(events: Iterable[ReplyEvent]) -> Reply:
         elif isinstance(event, Finished):
             finished = event
         elif isinstance(event, Failed):
-            raise ValueError(f"the stream failed: {event.error.message}")
+            raise ValueError(f"the stream failed: {event.error.message}")  # noqa: TRY004 - a broken stream, not a wrong type
     if begun is None or finished is None:
         raise ValueError("the stream is not complete")
     return Reply(
