@@ -17,7 +17,7 @@ from typing import Final
 
 from providers.retry_after import answered_at, seconds_of
 
-__all__ = ["LONGEST_FORECAST", "exhausted_for"]
+__all__ = ["LONGEST_FORECAST", "exhausted_for", "seconds_until_reset"]
 
 LONGEST_FORECAST: Final = 10.0
 """Seconds that what is read here counts for at most. The time that is named is the one at which a
@@ -72,17 +72,27 @@ def _until_reset(headers: Sequence[tuple[bytes, bytes]], wall_time: float | None
     """Return the seconds until the last of the limits that are used up is back."""
     said = dict(headers)
     waits = (
-        _seconds(said[reset], headers, wall_time)
+        seconds_until_reset(said[reset], headers, wall_time) or 0.0
         for remaining, reset in _RESET_OF.items()
         if said.get(remaining) == b"0" and reset in said
     )
     return min(LONGEST_FORECAST, max(waits, default=0.0))
 
 
-def _seconds(
-    value: bytes, headers: Iterable[tuple[bytes, bytes]], wall_time: float | None
-) -> float:
-    """Read a Go duration, a plain number of seconds or an RFC 3339 time; 0 for anything else."""
+def seconds_until_reset(
+    value: bytes, headers: Iterable[tuple[bytes, bytes]], wall_time: float | None = None
+) -> float | None:
+    """Return how long it is until a limit is whole again, as a header of either API says it.
+
+    Args:
+        value: The header's value: a Go duration, a plain number of seconds, or an RFC 3339 time.
+        headers: The answer's headers, whose ``date`` a time is taken relative to.
+        wall_time: The present time in seconds since 1970, for an answer without a date; by default
+            the clock's.
+
+    Returns:
+        Seconds, 0 for a time that is past; None for anything else.
+    """
     seconds = seconds_of(value)
     if seconds is None:
         seconds = _duration(value)
@@ -94,7 +104,7 @@ def _seconds(
             time = time.replace(tzinfo=UTC)
         return max(0.0, time.timestamp() - answered_at(headers, wall_time))
     except (ValueError, OverflowError):
-        return 0.0
+        return None
 
 
 def _duration(value: bytes) -> float | None:

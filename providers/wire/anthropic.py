@@ -8,7 +8,7 @@ import msgspec
 
 from providers.wire.answers import check_json_type, error_fault, not_json
 from providers.wire.anthropic_stream import AnthropicStreamReader, read_error, read_usage
-from providers.wire.dialect import Dialect
+from providers.wire.dialect import Dialect, Family
 from providers.wire.error_types import anthropic_type
 from providers.wire.events import MAX_EVENT
 from providers.wire.faults import AnswerFault
@@ -35,6 +35,7 @@ class AnthropicDialect(Dialect):
     """``POST /v1/messages`` and ``POST /v1/messages/count_tokens``."""
 
     name: ClassVar[str] = "anthropic"
+    family: ClassVar[Family] = "anthropic"
     path: ClassVar[str] = "/v1/messages"
     error_event: ClassVar[bytes] = b"event: error\ndata: "
 

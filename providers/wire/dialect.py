@@ -3,27 +3,33 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from providers.wire.events import MAX_EVENT, StreamReader
 from providers.wire.operations import Operation, OperationName
 from providers.wire.requests import peek_request, replace_model
 from providers.wire.values import AnswerPeek, ModelEntry, RequestPeek, UpstreamError
 
-__all__ = ["Dialect"]
+__all__ = ["Dialect", "Family"]
+
+Family = Literal["openai", "anthropic"]
+"""Whose APIs there are."""
 
 
 class Dialect(ABC):
     """One API's wire format; never changes.
 
     Attributes:
-        name: ``openai`` or ``anthropic``.
+        name: Its name, such as ``openai`` or ``anthropic``.
+        family: Whose API it belongs to, ``openai`` or ``anthropic``: errors, headers and lists of
+            models are alike within one.
         path: The path at which clients ask for an answer.
         error_event: What stands before the error in an error event.
         operations: What can be asked in it, by name; ``chat`` is always there.
     """
 
     name: ClassVar[str]
+    family: ClassVar[Family]
     path: ClassVar[str]
     error_event: ClassVar[bytes]
 

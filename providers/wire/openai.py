@@ -6,7 +6,7 @@ from typing import ClassVar
 import msgspec
 
 from providers.wire.answers import check_json_type, error_fault, not_json
-from providers.wire.dialect import Dialect
+from providers.wire.dialect import Dialect, Family
 from providers.wire.embeddings import peek_embeddings
 from providers.wire.error_types import openai_type
 from providers.wire.events import MAX_EVENT
@@ -49,6 +49,7 @@ class OpenAIDialect(Dialect):
     """``POST /v1/chat/completions`` and ``POST /v1/embeddings``."""
 
     name: ClassVar[str] = "openai"
+    family: ClassVar[Family] = "openai"
     path: ClassVar[str] = "/v1/chat/completions"
     error_event: ClassVar[bytes] = b"data: "
 

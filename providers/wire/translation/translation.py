@@ -1,0 +1,121 @@
+"""One request and its answer, on their way between two APIs."""
+
+from collections.abc import Sequence
+
+from providers.wire.events import fields
+from providers.wire.translation.codec import AnswerFrame, Codec, Dropped, Encoded, Target
+from providers.wire.translation.reply import Failed, ReplyEvent
+from providers.wire.values import UpstreamError
+
+__all__ = ["StreamTranslator", "Translation"]
+
+
+class Translation:
+    """Translates one request for one provider, and what it answers for the asker.
+
+    Args:
+        front: The asker's API.
+        back: The provider's.
+        body: The asker's request.
+        target: To whom it goes.
+        answer_id: See ``AnswerFrame``.
+        created: Now, in seconds since the epoch.
+
+    Raises:
+        WireError: The request is not what the asker's API asks for, or cannot be put into the
+            provider's.
+
+    Attributes:
+        body: The provider's request.
+        headers: Headers that it needs besides.
+        dropped: What is not carried over faithfully: so far of the request, then of the answer.
+    """
+
+    __slots__ = ("_back", "_frame", "_front", "body", "dropped", "headers")
+
+    def __init__(
+        self,
+        front: Codec,
+        back: Codec,
+        body: bytes,
+        target: Target,
+        *,
+        answer_id: str,
+        created: int,
+    ) -> None:
+        request = front.decode_request(body)
+        encoded: Encoded = back.encode_request(request, target)
+        self._front = front
+        self._back = back
+        self._frame = AnswerFrame(request=request, answer_id=answer_id, created=created)
+        self.body = encoded.body
+        self.headers: Sequence[tuple[bytes, bytes]] = encoded.headers
+        self.dropped: Dropped = encoded.dropped
+
+    def answer(self, body: bytes) -> bytes:
+        """Translate a plain answer.
+
+        Args:
+            body: An answer that the provider's dialect has found good.
+        """
+        return self._front.encode_reply(self._back.decode_reply(body), self._frame, self.dropped)
+
+    def stream(self) -> "StreamTranslator":
+        """Return what translates a streamed answer."""
+        return StreamTranslator(self._front, self._back, self._frame)
+
+
+class StreamTranslator:
+    """Translates one streamed answer, event by event.
+
+    Args:
+        front: The asker's API.
+        back: The provider's.
+        frame: What the answer needs besides.
+
+    Attributes:
+        error: The error that the provider sent in the middle of it; None when it has not.
+    """
+
+    __slots__ = ("_decoder", "_encoder", "error")
+
+    def __init__(self, front: Codec, back: Codec, frame: AnswerFrame) -> None:
+        self._decoder = back.stream_decoder()
+        self._encoder = front.stream_encoder(frame)
+        self.error: UpstreamError | None = None
+
+    def feed(self, events: bytes) -> bytes:
+        """Translate whole events, as the provider's ``StreamReader`` gives them.
+
+        Args:
+            events: They, in the provider's dialect.
+
+        Returns:
+            What they amount to in the asker's; may be empty.
+        """
+        if b"\r" in events:
+            events = events.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        decode = self._decoder.event
+        found: list[ReplyEvent] = []
+        for block in events.split(b"\n\n"):
+            if not block:
+                continue
+            if block.startswith(b"data: ") and block.find(b"\n") < 0:
+                found += decode(b"", block[6:])
+                continue
+            name, data = fields(block)
+            if data is not None:
+                found += decode(name, data)
+        return self._encoded(found)
+
+    def finish(self, events: bytes) -> bytes:
+        """Translate the last events of a complete answer, its end included."""
+        return self.feed(events) + self._encoded(self._decoder.end())
+
+    def _encoded(self, events: Sequence[ReplyEvent]) -> bytes:
+        if not events:
+            return b""
+        last = events[-1]
+        if type(last) is Failed:
+            self.error = last.error
+        return self._encoder.encode(events)
