@@ -17,8 +17,8 @@ class AnthropicProvider(ProviderInterface):
     """Messages and the counting of their tokens, behind a ``base_url`` without a version."""
 
     dialect: ClassVar[Dialect] = ANTHROPIC
-    paths: ClassVar[Mapping[OperationName, str]] = MappingProxyType(
-        {"chat": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
+    paths: ClassVar[Mapping[str, Mapping[OperationName, str]]] = MappingProxyType(
+        {"anthropic": {"chat": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}}
     )
 
     def auth_headers(self) -> list[tuple[bytes, bytes]]:

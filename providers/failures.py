@@ -20,6 +20,7 @@ FailureKind = Literal[
     "model_not_found",
     "context_too_long",
     "content_filter",
+    "untranslatable",
     "broken_stream",
     "queue_full",
     "provider_down",
@@ -46,6 +47,7 @@ FailureKind = Literal[
 - ``context_too_long``: the request is larger than the model's context window, or than the upstream
   takes: 413, or a 400 that says so.
 - ``content_filter``: a filter of the provider refuses the request or cut off the answer.
+- ``untranslatable``: the request cannot be put into the provider's API; it was not asked.
 - ``broken_stream``: a stream that broke, or ended without its finish marker, after tokens came.
 - ``queue_full``: too many requests already wait for this provider here, or no connection became
   free in time.
@@ -68,12 +70,17 @@ class Failure(Exception):  # noqa: N818 - it is the design's word, and not every
         upstream_body: The upstream's own error answer, whole, where it may be passed on.
         upstream_headers: The headers of the upstream's error answer, if it answered.
         crashed: Whether the provider's own task ended with an exception while it had the request.
+        api: Whose API ``upstream_body`` and ``upstream_headers`` are in: ``openai`` or
+            ``anthropic``; empty without them.
+        param: The field of the request that is at fault, by the asker's name, where that is known.
     """
 
     __slots__ = (
+        "api",
         "crashed",
         "kind",
         "message",
+        "param",
         "provider",
         "retry_after",
         "status",
@@ -92,6 +99,8 @@ class Failure(Exception):  # noqa: N818 - it is the design's word, and not every
         upstream_body: bytes | None = None,
         upstream_headers: Sequence[tuple[bytes, bytes]] = (),
         crashed: bool = False,
+        api: str = "",
+        param: str | None = None,
     ) -> None:
         super().__init__(kind, provider, message)
         self.kind = kind
@@ -102,6 +111,8 @@ class Failure(Exception):  # noqa: N818 - it is the design's word, and not every
         self.upstream_body = upstream_body
         self.upstream_headers = upstream_headers
         self.crashed = crashed
+        self.api = api
+        self.param = param
 
     def __str__(self) -> str:
         return f"{self.provider}: {self.message}"

@@ -3,6 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import msgspec
@@ -55,6 +56,8 @@ _NOT_FORWARDED = HOP_BY_HOP | {
 }
 
 
+_MAKERS = frozenset({"api.openai.com", "api.anthropic.com"})
+
 _STANDBYS_OWN = b"x-standby-"
 """How the headers begin that are between askers and this daemon."""
 
@@ -79,6 +82,7 @@ class ForwardRequest(msgspec.Struct, frozen=True, kw_only=True):
         stream: Whether a streamed answer is asked for.
         request_id: The daemon's own id of the request.
         operation: What is asked for.
+        dialect: The dialect the body is in.
         target: The target as the asker sent it; its query travels on, its path does not.
     """
 
@@ -89,6 +93,7 @@ class ForwardRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     request_id: str
     operation: OperationName = "chat"
+    dialect: str = ""
     target: str = ""
 
 
@@ -104,12 +109,14 @@ class ProviderInterface(ABC):
         ValueError: When the settings cannot be used; says why.
 
     Attributes:
-        dialect: The wire format it speaks.
-        paths: Where each operation of the dialect is asked for, behind ``base_url``.
+        dialect: The wire format into which requests in any other than ``spoken`` are translated.
+        paths: Where each operation of each dialect is asked for, behind ``base_url``.
+        spoken: The dialects it takes as they are, by name; ``dialect`` is one of them.
     """
 
     dialect: ClassVar[Dialect]
-    paths: ClassVar[Mapping[OperationName, str]]
+    paths: ClassVar[Mapping[str, Mapping[OperationName, str]]]
+    spoken: Mapping[str, Dialect]
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.settings = settings
@@ -118,6 +125,7 @@ class ProviderInterface(ABC):
         if problems:
             raise ValueError("; ".join(problems))
         self.target = Target.from_url(settings.base_url)
+        self.spoken = self.dialects()
         configured = {name.lower().encode(): value.encode() for name, value in settings.headers}
         own = [
             (b"host", self.target.authority.encode("ascii")),
@@ -135,6 +143,15 @@ class ProviderInterface(ABC):
         secrets = [settings.api_key or "", *(value for _, value in settings.headers)]
         self._secrets = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         self._own_lines = _header_lines(own)
+
+    def dialects(self) -> Mapping[str, Dialect]:
+        """Return the dialects that this provider takes as they are, by name."""
+        return MappingProxyType({self.dialect.name: self.dialect})
+
+    @property
+    def official(self) -> bool:
+        """Whether the upstream is the API's own maker, not another server of the same API."""
+        return self.target.host in _MAKERS
 
     @abstractmethod
     def auth_headers(self) -> list[tuple[bytes, bytes]]:
@@ -200,7 +217,8 @@ class ProviderInterface(ABC):
         """Return the head of an upstream request but for its last line."""
         asked = request.headers
         _, mark, query = request.target.partition("#")[0].partition("?")
-        path = f"{self.target.base_path}{self.paths[request.operation]}{mark}{query}"
+        own_path = self.paths[request.dialect or self.dialect.name][request.operation]
+        path = f"{self.target.base_path}{own_path}{mark}{query}"
         skip = self._not_forwarded
         for name, value in asked:
             if name == b"connection":  # what it names belongs to the asker's connection too
@@ -288,6 +306,7 @@ class ProviderInterface(ABC):
             retry_after=parse_retry_after(head.headers),
             upstream_body=self._redact_bytes(body) if error is not None else None,
             upstream_headers=[(name, self._redact_bytes(value)) for name, value in head.headers],
+            api=self.dialect.family,
         )
 
     def handle_stream_error(self, error: UpstreamError) -> Failure:

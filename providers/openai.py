@@ -14,8 +14,8 @@ class OpenAIProvider(ProviderInterface):
     """Chat completions and embeddings, behind a ``base_url`` that ends in ``/v1``."""
 
     dialect: ClassVar[Dialect] = OPENAI
-    paths: ClassVar[Mapping[OperationName, str]] = MappingProxyType(
-        {"chat": "/chat/completions", "embeddings": "/embeddings"}
+    paths: ClassVar[Mapping[str, Mapping[OperationName, str]]] = MappingProxyType(
+        {"openai": {"chat": "/chat/completions", "embeddings": "/embeddings"}}
     )
 
     def auth_headers(self) -> list[tuple[bytes, bytes]]:

@@ -95,6 +95,7 @@ VERDICTS: Final[Mapping[FailureKind, Verdict]] = MappingProxyType(
         "circuit_open": _verdict("none", 503),
         "deadline": _verdict("none", 504, following=False),
         "not_configured": _verdict("none", 503),
+        "untranslatable": _verdict("none", 400),
     }
 )
 """The verdict on every kind of failure."""
