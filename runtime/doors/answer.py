@@ -14,7 +14,7 @@ from providers.http import (
 )
 from providers.interface import HOP_BY_HOP
 from providers.wire import Dialect
-from runtime.routing.attempt import AskerGone
+from runtime.routing.answer import AskerGone
 
 __all__ = ["HEDGED", "REQUEST_ID_HEADERS", "DoorAnswer", "relayed_headers"]
 

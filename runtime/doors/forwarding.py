@@ -11,9 +11,9 @@ from providers.wire import Dialect, OperationName, WireError
 from runtime.doors.answer import HEDGED, REQUEST_ID_HEADERS, relayed_headers
 from runtime.doors.session import MAY_RETRY, Handler, Session
 from runtime.doors.wishes import WishError, asked
-from runtime.routing.attempt import Job
 from runtime.routing.forward import Forwarder
 from runtime.routing.gave_up import GaveUp
+from runtime.routing.job import Job
 from runtime.routing.limits import whole_time
 from runtime.routing.resolve import Resolver, UnroutableError
 from runtime.routing.verdicts import REFUSALS, status_of

@@ -21,7 +21,7 @@ from runtime.admission import Admission, Admitted, Refused
 from runtime.doors.access import Access
 from runtime.doors.answer import REQUEST_ID_HEADERS, DoorAnswer
 from runtime.identifiers import RequestIds
-from runtime.routing.attempt import AskerGone
+from runtime.routing.answer import AskerGone
 
 __all__ = ["MAY_RETRY", "Access", "Handler", "Routes", "Session", "client_name", "dialect_of"]
 

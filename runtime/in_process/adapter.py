@@ -19,8 +19,9 @@ from runtime.health import HealthReport, as_json
 from runtime.identifiers import RequestIds
 from runtime.in_process.answer import ChatAnswer
 from runtime.in_process.requests import default_model, named_model
-from runtime.routing.attempt import AskerGone, Job
+from runtime.routing.answer import AskerGone
 from runtime.routing.gave_up import GaveUp
+from runtime.routing.job import Job
 from runtime.routing.limits import whole_time
 from runtime.routing.resolve import Route, UnroutableError
 from runtime.routing.verdicts import status_of

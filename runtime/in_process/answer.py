@@ -5,7 +5,7 @@ import trio
 from providers.chat import ChatSink
 from providers.http import ResponseHead
 from providers.wire.chat_events import Error, Metadata
-from runtime.routing.attempt import AskerGone
+from runtime.routing.answer import AskerGone
 
 __all__ = ["ChatAnswer"]
 

@@ -7,7 +7,6 @@ its closing chunk, so that no client takes it for complete.
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 import trio
@@ -24,13 +23,14 @@ from providers.http import (
 from providers.interface import ProviderInterface
 from providers.rate_limits import exhausted_for
 from providers.wire import AnswerFault, StreamReader, Usage
+from runtime.routing.answer import Answer
 from runtime.routing.gate import RateGate
 from runtime.routing.job import Job
 from runtime.routing.limits import not_whole, patience_for, stall_for, too_late
 from runtime.routing.refused import REFUSING, Refusal
 from supervision import ActorDown, CallTimeout, MailboxFull, NoProcess, Ref
 
-__all__ = ["Answer", "AskerGone", "Exchange", "ExchangeResult", "Job", "exchange"]
+__all__ = ["Exchange", "ExchangeResult", "exchange"]
 
 _HELD_LIMIT = 256 * 1024
 """Bytes of a stream that are held back waiting for its first token; beyond, it is let go."""
@@ -44,40 +44,6 @@ later may have worked on the request, which is then not sent to it again unasked
 
 _FAREWELL = 0.1
 """Seconds to wait for the end of an upstream's message once its finish marker has been relayed."""
-
-
-class AskerGone(Exception):  # noqa: N818 - names the event; it is nobody's error
-    """The asker has left, or stopped reading, while its answer was being sent."""
-
-
-class Answer(Protocol):
-    """Where an answer goes: the asker's side of the exchange."""
-
-    def complete(self, head: ResponseHead, body: bytes, provider: str, attempts: int) -> None:
-        """Send a whole plain answer."""
-
-    def begin(self, head: ResponseHead, events: bytes, provider: str, attempts: int) -> None:
-        """Send the head of a streamed answer and its first events."""
-
-    def events(self, events: bytes) -> None:
-        """Send further events."""
-
-    def finish(self, events: bytes) -> None:
-        """Send the last events and end the stream properly."""
-
-    def break_off(self, message: str | None) -> None:
-        """End the stream as broken; with an error event, unless the upstream sent one (None)."""
-
-    @property
-    def crowded(self) -> bool:
-        """Whether to ``drain`` before more is sent."""
-
-    async def drain(self) -> None:
-        """Wait until the asker has taken most of what was sent; bounded.
-
-        Raises:
-            AskerGone: When there is nobody left to take it.
-        """
 
 
 class ExchangeResult(msgspec.Struct):

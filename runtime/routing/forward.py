@@ -1,7 +1,8 @@
 """Forwarding: from a request and its candidates to an answer or an honest no."""
 
-from runtime.routing.attempt import Answer, AskerGone, Job
+from runtime.routing.answer import Answer, AskerGone
 from runtime.routing.gave_up import GaveUp
+from runtime.routing.job import Job
 from runtime.routing.means import Means
 from runtime.routing.resolve import Route
 from runtime.routing.run import Run

@@ -13,7 +13,8 @@ import trio
 
 from providers.failures import Failure
 from providers.http import ResponseHead
-from runtime.routing.attempt import Answer, ExchangeResult
+from runtime.routing.answer import Answer
+from runtime.routing.attempt import ExchangeResult
 
 __all__ = ["HedgeLeg", "HedgeTold", "MakeAttempt", "Race", "Superseded"]
 

@@ -6,10 +6,12 @@ from providers.actor import Trouble
 from providers.failures import Failure
 from providers.rate_limits import exhausted_for
 from runtime.outcome import Attempt, AttemptKind
-from runtime.routing.attempt import Answer, Exchange, ExchangeResult, Job, exchange
+from runtime.routing.answer import Answer
+from runtime.routing.attempt import Exchange, ExchangeResult, exchange
 from runtime.routing.breaker import ALWAYS, Permit
 from runtime.routing.breaker_actor import Outcome
 from runtime.routing.hedge import HedgeLeg
+from runtime.routing.job import Job
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 from runtime.routing.upstream import Upstream

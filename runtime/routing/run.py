@@ -13,11 +13,13 @@ import trio
 
 from providers.failures import Failure, FailureKind
 from runtime.outcome import Finished
-from runtime.routing.attempt import Answer, ExchangeResult, Job
+from runtime.routing.answer import Answer
+from runtime.routing.attempt import ExchangeResult
 from runtime.routing.breaker import Permit
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.hedge import HedgeLeg, HedgeTold, MakeAttempt, Race
 from runtime.routing.hedge_policy import Hedger
+from runtime.routing.job import Job
 from runtime.routing.leg import make_attempt
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate

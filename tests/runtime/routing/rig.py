@@ -11,12 +11,13 @@ from providers.actor import ProviderActor
 from providers.http import Poller, ResponseHead
 from providers.interface import ProviderInterface
 from runtime.outcome import Attempt, Finished
-from runtime.routing.attempt import AskerGone, Job
+from runtime.routing.answer import AskerGone
 from runtime.routing.breaker import BreakerSettings
 from runtime.routing.breaker_actor import Breaker, breaker_name
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.forward import Forwarder
 from runtime.routing.gate import RateGate
+from runtime.routing.job import Job
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 from runtime.routing.resolve import Route

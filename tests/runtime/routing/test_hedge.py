@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from providers.http import ResponseHead
-from runtime.routing.attempt import AskerGone
+from runtime.routing.answer import AskerGone
 from runtime.routing.breaker import BreakerSettings
 from runtime.routing.first_token import FirstTokens
 from runtime.routing.gave_up import GaveUp
