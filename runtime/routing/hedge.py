@@ -14,7 +14,7 @@ import trio
 from providers.failures import Failure
 from providers.http import ResponseHead
 from runtime.routing.answer import Answer
-from runtime.routing.attempt import ExchangeResult
+from runtime.routing.exchange import ExchangeResult
 
 __all__ = ["HedgeLeg", "HedgeTold", "MakeAttempt", "Race", "Superseded"]
 

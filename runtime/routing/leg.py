@@ -7,9 +7,10 @@ from providers.failures import Failure
 from providers.rate_limits import exhausted_for
 from runtime.outcome import Attempt, AttemptKind
 from runtime.routing.answer import Answer
-from runtime.routing.attempt import Exchange, ExchangeResult, exchange
+from runtime.routing.attempt import exchange
 from runtime.routing.breaker import ALWAYS, Permit
 from runtime.routing.breaker_actor import Outcome
+from runtime.routing.exchange import Exchange, ExchangeResult
 from runtime.routing.hedge import HedgeLeg
 from runtime.routing.job import Job
 from runtime.routing.means import Means

@@ -21,7 +21,7 @@ from providers.wire.anthropic_continuation import AnthropicContinuation
 from providers.wire.continuation import Continuation, Obstacle
 from providers.wire.openai_continuation import OpenAIContinuation
 from runtime.routing.answer import Answer
-from runtime.routing.attempt import ExchangeResult
+from runtime.routing.exchange import ExchangeResult
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.job import Job
 from runtime.routing.means import Means

@@ -14,8 +14,8 @@ import trio
 from providers.failures import Failure, FailureKind
 from runtime.outcome import Finished
 from runtime.routing.answer import Answer
-from runtime.routing.attempt import ExchangeResult
 from runtime.routing.breaker import Permit
+from runtime.routing.exchange import ExchangeResult
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.hedge import HedgeLeg, HedgeTold, MakeAttempt, Race
 from runtime.routing.hedge_policy import Hedger

@@ -22,7 +22,8 @@ from providers.http import ResponseHead
 from providers.interface import ForwardRequest
 from runtime.configuration import load
 from runtime.launch import open_services
-from runtime.routing.attempt import Exchange, ExchangeResult, exchange
+from runtime.routing.attempt import exchange
+from runtime.routing.exchange import Exchange, ExchangeResult
 from runtime.routing.job import Job
 from runtime.routing.plan import STRATEGIES
 from runtime.services import Services

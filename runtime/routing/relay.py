@@ -1,0 +1,230 @@
+"""From a good answer's head to the asker: the whole of a plain answer, a stream event by event.
+
+A plain answer is checked whole and a stream is held until its first token; what is wrong until then
+is raised. What is wrong later is told to the asker, as the end of a stream that broke.
+"""
+
+import trio
+
+from providers.actor import Trouble
+from providers.failures import Failure
+from providers.http import (
+    ConnectionLost,
+    DeadlineExceeded,
+    ProtocolError,
+    ResponseHead,
+    UpstreamConnection,
+)
+from providers.wire import AnswerFault, StreamReader
+from runtime.routing.exchange import Exchange, ExchangeResult
+from runtime.routing.limits import not_whole, stall_for
+from runtime.routing.lost import exchange_lost
+from runtime.routing.refused import REFUSING, Refusal
+
+__all__ = ["relay_plain", "relay_stream"]
+
+_HELD_LIMIT = 256 * 1024
+"""Bytes of a stream that are held back waiting for its first token; beyond, it is let go."""
+
+_FAREWELL = 0.1
+"""Seconds to wait for the end of an upstream's message once its finish marker has been relayed."""
+
+
+async def relay_plain(
+    task: Exchange,
+    connection: UpstreamConnection,
+    head: ResponseHead,
+    deadline: float,
+    result: ExchangeResult,
+) -> None:
+    """Read the whole answer, check it, send it.
+
+    Args:
+        task: The exchange.
+        connection: Where the answer comes from.
+        head: Its head.
+        deadline: When it must be whole.
+        result: What to fill in.
+
+    Raises:
+        Failure: The answer is none; nothing has reached the asker.
+        AnswerFault: The same, as its dialect says it.
+        ConnectionLost: It did not come whole; nothing has reached the asker.
+        DeadlineExceeded: The same.
+        ProtocolError: The same.
+        AskerGone: The asker left.
+    """
+    body = await connection.read_body(task.provider.settings.max_answer, deadline)
+    operation = task.provider.dialect.operations[task.job.request.operation]
+    peek = operation.peek_answer(body, head.header(b"content-type"))
+    result.usage = peek.usage
+    if task.hold_refusal and peek.finish_reason in REFUSING:
+        raise Refusal(task.provider.name, peek.finish_reason, head=head, answer=body, stream=False)
+    result.first_token = trio.current_time()
+    result.committed = True
+    task.answer.complete(head, body, task.provider.name, task.number)
+    await task.answer.drain()
+    result.delivered = True
+
+
+async def relay_stream(
+    task: Exchange,
+    connection: UpstreamConnection,
+    head: ResponseHead,
+    deadline: float,
+    result: ExchangeResult,
+) -> None:
+    """Hold the stream until its first token, then relay it event by event.
+
+    Args:
+        task: The exchange.
+        connection: Where the answer comes from.
+        head: Its head.
+        deadline: When its first token must have come.
+        result: What to fill in.
+
+    Raises:
+        Failure: The answer is none; nothing has reached the asker.
+        AnswerFault: The same, as its dialect says it.
+        ConnectionLost: It did not come whole; nothing has reached the asker.
+        DeadlineExceeded: The same.
+        ProtocolError: The same.
+        AskerGone: The asker left.
+    """
+    reader = task.provider.dialect.stream_reader()
+    reader.check_head(head.header(b"content-type"))
+    try:
+        held = await _hold(task, connection, reader, deadline)
+    finally:
+        # What was counted before the first token is charged also when none comes.
+        result.usage = reader.usage
+    if task.hold_refusal and reader.finish_reason in REFUSING:
+        held += await _rest(task, connection, reader, deadline)
+        result.usage = reader.usage
+        raise Refusal(task.provider.name, reader.finish_reason, head=head, answer=held, stream=True)
+    result.first_token = trio.current_time()
+    result.committed = True
+    if task.on_first_token is not None:
+        task.on_first_token()
+    if reader.finished:
+        task.answer.begin(head, b"", task.provider.name, task.number)
+        task.answer.finish(held)
+    else:
+        task.answer.begin(head, held, task.provider.name, task.number)
+        try:
+            await _relay_events(task, connection, reader)
+        except Failure as failure:
+            result.usage = reader.usage
+            result.broken = failure
+            task.actor.cast(Trouble(failure.message))
+            task.answer.break_off(None if reader.error is not None else failure.message)
+            return
+        result.usage = reader.usage
+    await task.answer.drain()
+    result.delivered = True
+    await _farewell(connection)
+
+
+async def _hold(
+    task: Exchange, connection: UpstreamConnection, reader: StreamReader, deadline: float
+) -> bytes:
+    """Return the events up to and including the first token."""
+    held: list[bytes] = []
+    size = 0
+    while True:
+        piece = await connection.read_piece(deadline)
+        events = reader.feed(piece) if piece else reader.end()
+        held.append(events)
+        size += len(events)
+        if reader.error is not None:
+            raise task.provider.handle_stream_error(reader.error)
+        if reader.finished and not reader.started:
+            raise Failure("bad_answer", task.provider.name, "the stream holds no answer")
+        if reader.started or size > _HELD_LIMIT:
+            return b"".join(held)
+        if not piece:
+            raise Failure("bad_answer", task.provider.name, "the stream ended before a token came")
+
+
+async def _rest(
+    task: Exchange, connection: UpstreamConnection, reader: StreamReader, deadline: float
+) -> bytes:
+    """Return what is left of a stream that has said why it ends."""
+    rest = b""
+    while not reader.finished:
+        piece = await connection.read_piece(deadline)
+        rest += reader.feed(piece) if piece else reader.end()
+        if reader.error is not None:
+            raise task.provider.handle_stream_error(reader.error)
+        if not piece and not reader.finished:
+            raise Failure("bad_answer", task.provider.name, "the stream ended without its end")
+    return rest
+
+
+async def _relay_events(
+    task: Exchange, connection: UpstreamConnection, reader: StreamReader
+) -> None:
+    """Relay the rest of a stream; return only after its finish marker.
+
+    Pieces are relayed as they are read, without waking this task, until the stream is over, has
+    gone wrong, or the asker does not keep up.
+    """
+    answer = task.answer
+    name = task.provider.name
+    stall, stall_limit = stall_for(task.job, task.provider.settings)
+    end = min(task.job.deadline, task.started + task.provider.settings.answer_timeout)
+
+    def take(piece: bytes) -> bool:
+        events = reader.feed(piece)
+        if reader.finished:
+            answer.finish(events)
+            return False
+        if events:
+            answer.events(events)
+        return reader.error is None and not answer.crowded
+
+    while True:
+        if answer.crowded:
+            await answer.drain()
+        if trio.current_time() >= end:  # an asker who takes little by little gains no time
+            raise not_whole(task.job, task.provider.settings, task.started)
+        try:
+            going_on = await connection.relay(take, stall, end)
+            last = b"" if going_on or reader.finished else reader.end()
+        except DeadlineExceeded:
+            if trio.current_time() >= end:
+                raise not_whole(task.job, task.provider.settings, task.started) from None
+            silent = f"the stream was silent for {stall:g} s ({stall_limit})"
+            raise Failure("stall", name, silent) from None
+        except ConnectionLost as lost:
+            raise exchange_lost(task, lost) from lost
+        except ProtocolError as error:
+            raise Failure("broken_stream", name, str(error)) from error
+        except AnswerFault as fault:
+            if fault.events:
+                answer.events(fault.events)
+            raise Failure("broken_stream", name, fault.message) from fault
+        if last:
+            (answer.finish if reader.finished else answer.events)(last)
+        if reader.finished:
+            return
+        if reader.error is not None:
+            raise Failure("broken_stream", name, reader.error.message)
+        if not going_on:
+            raise Failure("broken_stream", name, "the stream ended without its finish marker")
+
+
+async def _farewell(connection: UpstreamConnection) -> None:
+    """Read the end of the upstream's message, so that the connection can be kept.
+
+    The asker has its answer and may leave meanwhile: that is no reason to cut the message off.
+    """
+    if connection.reusable:
+        return
+    deadline = trio.current_time() + _FAREWELL
+    try:
+        with trio.CancelScope(shield=True):
+            while await connection.read_piece(deadline):
+                pass
+    except (ConnectionLost, DeadlineExceeded, ProtocolError):
+        connection.close()
