@@ -23,8 +23,8 @@ from providers.simulator import FaultRule, Simulator, SimulatorSettings
 from runtime import configuration
 from runtime.configuration import CircuitBreakerConfig, Config, ProviderConfig, ProviderRetryConfig
 from runtime.routing.breaker import BreakerSettings
-from runtime.routing.resolve import Member
 from runtime.routing.retry import RetryPolicy
+from runtime.routing.route import Member
 from supervision import ChildSpec
 
 __all__ = [

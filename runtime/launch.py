@@ -19,8 +19,9 @@ from runtime.outcome import RequestShed
 from runtime.routing.breaker_actor import breaker_name
 from runtime.routing.forward import Forwarder
 from runtime.routing.means import Means
-from runtime.routing.resolve import Resolver, Target
+from runtime.routing.resolve import Resolver
 from runtime.routing.retry import RetryBudget
+from runtime.routing.route import Target
 from runtime.routing.upstream import Upstream
 from runtime.services import Services
 from runtime.tree import Shared, groups, tree

@@ -11,8 +11,9 @@ from runtime.configuration import Config, ProviderConfig
 from runtime.routing.breaker_view import BreakerView
 from runtime.routing.failover import FailoverBoard
 from runtime.routing.forward import Forwarder
-from runtime.routing.resolve import Member, Resolver
+from runtime.routing.resolve import Resolver
 from runtime.routing.retry import RetryBudget
+from runtime.routing.route import Member
 from runtime.routing.upstream import Upstream
 from runtime.telemetry import TelemetryBoard
 from supervision import System, Table

@@ -15,7 +15,8 @@ from runtime.routing.forward import Forwarder
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.job import Job
 from runtime.routing.limits import whole_time
-from runtime.routing.resolve import Resolver, UnroutableError
+from runtime.routing.resolve import Resolver
+from runtime.routing.route import UnroutableError
 from runtime.routing.verdicts import REFUSALS, status_of
 
 __all__ = ["forwarding_handler"]

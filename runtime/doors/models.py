@@ -3,7 +3,7 @@
 from providers.http import Request
 from providers.wire import ModelEntry, WireError, page_of
 from runtime.doors.session import Session, dialect_of
-from runtime.routing.resolve import UnroutableError
+from runtime.routing.route import UnroutableError
 from runtime.services import Services
 
 __all__ = ["ModelRoutes"]

@@ -23,7 +23,7 @@ from runtime.routing.answer import AskerGone
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.job import Job
 from runtime.routing.limits import whole_time
-from runtime.routing.resolve import Route, UnroutableError
+from runtime.routing.route import Route, UnroutableError
 from runtime.routing.verdicts import status_of
 from runtime.routing.wishes import Wishes
 from runtime.services import Services

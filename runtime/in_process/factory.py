@@ -26,7 +26,7 @@ from runtime.in_process.requests import default_model, named_model, own_model
 from runtime.launch import Running, connect_upstream
 from runtime.routing.failover import RegisterGroup
 from runtime.routing.plan import Candidate, Group
-from runtime.routing.resolve import UnroutableError
+from runtime.routing.route import UnroutableError
 from runtime.telemetry import Metrics
 from runtime.tree import breaker
 from supervision import ActorDown, ChildSpec

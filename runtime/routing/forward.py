@@ -4,7 +4,7 @@ from runtime.routing.answer import Answer, AskerGone
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.job import Job
 from runtime.routing.means import Means
-from runtime.routing.resolve import Route
+from runtime.routing.route import Route
 from runtime.routing.run import Run
 from runtime.routing.verdicts import status_of
 

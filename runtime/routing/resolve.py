@@ -5,21 +5,20 @@ the models that providers list. What was found for a name is kept, so that a req
 look-up; the plans behind it stay the failover manager's and change under the same name.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 import msgspec
 
-from providers.interface import ProviderInterface
 from providers.patterns import is_pattern
 from providers.wire import OperationName
-from runtime.routing.group import GroupTimeouts
 from runtime.routing.hedge_policy import Hedger
 from runtime.routing.plan import Candidate, Group, Plan
+from runtime.routing.route import Member, Route, Target, UnroutableError
 from runtime.routing.wishes import Wishes
 from supervision import Table
 
-__all__ = ["Member", "Resolver", "Route", "Target", "UnroutableError"]
+__all__ = ["Resolver"]
 
 _REMEMBERED = 4096
 """Names kept; then all are forgotten, because names come from askers and could be anything."""
@@ -30,68 +29,6 @@ _LONGEST_NAME = 200
 
 
 _NO_WISHES = Wishes()
-
-
-class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What an alias stands for: a group, or a provider's model."""
-
-    group: str | None = None
-    provider: str | None = None
-    model: str | None = None
-
-
-class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider as resolution sees it.
-
-    Attributes:
-        interface: Its dialect and models; None when it is not configured.
-        dialect: The dialect it would speak.
-        missing: What it lacks; empty when it is configured.
-    """
-
-    interface: ProviderInterface | None
-    dialect: str
-    missing: str = ""
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a request goes.
-
-    Attributes:
-        group: The group, if the name stands for one.
-        order: Returns the candidates in the order for the next request.
-        max_attempts: Exchanges at most.
-        timeouts: The group's own bounds on waits; None for none.
-        hedge: Returns what says when its requests are hedged; None where they never are.
-        resume: Whether a stream that breaks is continued by another provider.
-    """
-
-    group: str | None
-    order: Callable[[float], Sequence[Candidate]]
-    max_attempts: int
-    timeouts: GroupTimeouts | None = None
-    hedge: Callable[[], Hedger | None] | None = None
-    resume: bool = False
-
-
-class UnroutableError(Exception):
-    """No provider can be asked for a model name.
-
-    Args:
-        status: The HTTP status that says so.
-        message: Why, and what there is instead.
-        code: OpenAI's error code.
-        wish: The wish that cannot be fulfilled, by its name among ``Wishes``; None when it is the
-            model.
-    """
-
-    def __init__(
-        self, status: int, message: str, code: str | None = None, wish: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.wish = wish
 
 
 class Resolver:

@@ -24,9 +24,9 @@ from runtime.routing.leg import make_attempt
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 from runtime.routing.refused import Refusal, Wider
-from runtime.routing.resolve import Route
 from runtime.routing.resume import ResumableAnswer, Resumption, summed
 from runtime.routing.retry import LONGEST_PAUSE
+from runtime.routing.route import Route
 from runtime.routing.upstream import Upstream
 from runtime.routing.verdicts import judge
 

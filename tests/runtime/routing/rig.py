@@ -20,8 +20,8 @@ from runtime.routing.gate import RateGate
 from runtime.routing.job import Job
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
-from runtime.routing.resolve import Route
 from runtime.routing.retry import RetryBudget, RetryPolicy
+from runtime.routing.route import Route
 from runtime.routing.upstream import Upstream
 from supervision import Actor, ChildSpec, Reports, System, Table, TreeNode, open_system, supervisor
 from tests.providers import scripted

@@ -21,8 +21,8 @@ from runtime.routing.gave_up import GaveUp
 from runtime.routing.hedge import HedgeLeg, HedgeTold, Race
 from runtime.routing.hedge_policy import Hedger, HedgeSettings
 from runtime.routing.plan import Candidate
-from runtime.routing.resolve import Route
 from runtime.routing.retry import RetryPolicy
+from runtime.routing.route import Route
 from tests.providers import scripted
 from tests.providers.scripted import (
     DONE,

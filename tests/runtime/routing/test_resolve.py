@@ -4,7 +4,8 @@ import pytest
 
 from providers.wire import OperationName
 from runtime.routing.plan import Candidate, Group, Plan, make_plan
-from runtime.routing.resolve import Member, Resolver, Target, UnroutableError
+from runtime.routing.resolve import Resolver
+from runtime.routing.route import Member, Target, UnroutableError
 from supervision import Table
 from tests.providers.scripted import provider
 

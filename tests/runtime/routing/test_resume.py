@@ -14,7 +14,7 @@ from providers.wire.continuation import INSTRUCTION
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.job import Job
 from runtime.routing.plan import Candidate
-from runtime.routing.resolve import Route
+from runtime.routing.route import Route
 from tests.providers import scripted
 from tests.providers.scripted import DONE, END, ROLE, STOP, STREAM_HEAD, Call, Script, event
 from tests.runtime.routing.rig import Asker, Rig, rig

@@ -11,8 +11,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.group import Candidate, GroupTimeouts
-from runtime.routing.resolve import Route
 from runtime.routing.retry import RetryPolicy
+from runtime.routing.route import Route
 from runtime.routing.verdicts import status_of
 from tests.providers import scripted
 from tests.providers.scripted import HELLO, ROLE, STREAM_HEAD, Call, chunked, failing, says

@@ -3,7 +3,8 @@
 import pytest
 
 from runtime.routing.plan import Candidate, Group, Plan, make_plan
-from runtime.routing.resolve import Member, Resolver, Target, UnroutableError
+from runtime.routing.resolve import Resolver
+from runtime.routing.route import Member, Target, UnroutableError
 from runtime.routing.wishes import Wishes
 from supervision import Table
 from tests.providers.scripted import provider
