@@ -10,7 +10,8 @@ from providers.wire import ANTHROPIC, Dialect, OperationName
 __all__ = ["AnthropicProvider"]
 
 _VERSION = "2023-06-01"
-"""The API version that every current client sends."""
+"""The version asked for where nobody says another: every server of this API knows it, and it is
+the one in which sampling parameters can be said."""
 
 
 class AnthropicProvider(ProviderInterface):
@@ -26,7 +27,12 @@ class AnthropicProvider(ProviderInterface):
         key = self.settings.api_key
         return [(b"x-api-key", key.encode("ascii"))] if key else []
 
+    @property
+    def api_version(self) -> str:
+        """See ``ProviderInterface.api_version``."""
+        return self.settings.version or _VERSION
+
     def default_headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return the API version too: the API refuses requests without one."""
-        version = self.settings.version or _VERSION
-        return (*super().default_headers(), (b"anthropic-version", version.encode("ascii")))
+        version = self.api_version.encode("ascii")
+        return (*super().default_headers(), (b"anthropic-version", version))

@@ -153,6 +153,11 @@ class ProviderInterface(ABC):
         """Whether the upstream is the API's own maker, not another server of the same API."""
         return self.target.host in _MAKERS
 
+    @property
+    def api_version(self) -> str | None:
+        """The version of the API that is asked for where the asker names none; None without."""
+        return None
+
     @abstractmethod
     def auth_headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers that carry the key; empty without one."""

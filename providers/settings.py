@@ -20,6 +20,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
         headers: Further headers to send with every request.
         organization: OpenAI organization to bill.
         project: OpenAI project to bill.
+        responses: Whether the server takes the Responses API as it is; None leaves it to who it is.
         version: ``anthropic-version`` to send when the asker named none; None without one.
         max_connections: Exchanges at one time; the bulkhead.
         queue_limit: Askers that may wait for a connection.
@@ -43,6 +44,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     organization: str | None = None
     project: str | None = None
+    responses: bool | None = None
     version: str | None = None
     max_connections: int = 100
     queue_limit: int = 1000

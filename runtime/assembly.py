@@ -174,6 +174,7 @@ def _settings(
     key: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     organization, project, version = None, None, None
+    responses = None
     proxy, http2 = None, False
     if isinstance(config, configuration.UpstreamProvider):
         base_url = config.base_url
@@ -184,6 +185,7 @@ def _settings(
         headers = tuple((header, value.reveal()) for header, value in config.headers.items())
     if isinstance(config, configuration.OpenAIProvider):
         organization, project = config.organization, config.project
+        responses = config.responses
     elif isinstance(config, configuration.AnthropicProvider):
         version = config.version
     return ProviderSettings(
@@ -203,6 +205,7 @@ def _settings(
         max_answer=everything.limits.max_answer,
         organization=organization,
         project=project,
+        responses=responses,
         version=version,
         proxy=proxy,
         http2=http2,

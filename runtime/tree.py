@@ -124,6 +124,7 @@ def groups(config: Config) -> dict[str, Group]:
                 timeouts=_timeouts(group.timeouts),
                 hedge=_hedge(group.hedge),
                 on_broken_stream=group.on_broken_stream,
+                translation=group.translation,
             )
     return found
 

@@ -241,6 +241,14 @@ class OpenAIProvider(UpstreamProvider, frozen=True, kw_only=True):
     project: Annotated[
         str | None, Meta(description="OpenAI project to bill (`openai-project`).")
     ] = None
+    responses: Annotated[
+        bool | None,
+        Meta(
+            description="Whether requests for the Responses API go to this server as they are; "
+            "otherwise they are translated into chat completions. Where nothing is said, OpenAI's "
+            "own takes them and other servers do not."
+        ),
+    ] = None
 
 
 class AnthropicProvider(UpstreamProvider, frozen=True, kw_only=True):

@@ -217,6 +217,15 @@ class GroupConfig(Struct, frozen=True, kw_only=True):
             "otherwise (`x-standby-on-broken-stream`)."
         ),
     ] = "error"
+    translation: Annotated[
+        Literal["lenient", "strict"],
+        Meta(
+            description="What becomes of a request for a member of another API when it says "
+            "something that API has no counterpart for: `lenient` leaves that out and names it in "
+            "`x-standby-dropped`, `strict` passes the member over. A request may wish otherwise "
+            "(`x-standby-translation`)."
+        ),
+    ] = "lenient"
     timeouts: Annotated[
         GroupTimeoutsConfig, Meta(description="Bounds on the waits of a request to this group.")
     ] = field(default_factory=GroupTimeoutsConfig)

@@ -160,6 +160,12 @@ def _broken_stream(text: str) -> str:
     return text.lower()
 
 
+def _translation(text: str) -> str:
+    if text.lower() not in {"lenient", "strict"}:
+        raise ValueError("expected lenient or strict")
+    return text.lower()
+
+
 def _attempts(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text)):
         raise ValueError("expected a whole number of attempts, 1 or more")
@@ -174,6 +180,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = MappingProxyType(
         f"{_PREFIX}failover": _failover,
         f"{_PREFIX}max-attempts": _attempts,
         f"{_PREFIX}on-broken-stream": _broken_stream,
+        f"{_PREFIX}translation": _translation,
     }
 )
 """Standby's own headers, and how their values are read. Each is named for what it sets."""

@@ -83,6 +83,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         timeouts: Bounds on the waits of its requests; None for none of its own.
         hedge: How a second provider is asked when the first is late; None for never.
         on_broken_stream: Whether a stream that breaks ends in an error or is continued by another.
+        translation: Whether members of another API than the asker's are asked without what their
+            API has no counterpart for (``lenient``), or are passed over then (``strict``).
 
     Raises:
         ValueError: When it is empty, names a member twice, or has a value that makes no sense.
@@ -97,6 +99,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: GroupTimeouts | None = None
     hedge: HedgeSettings | None = None
     on_broken_stream: Literal["error", "resume"] = "error"
+    translation: Literal["lenient", "strict"] = "lenient"
 
     def __post_init__(self) -> None:
         if not self.members:

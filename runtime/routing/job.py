@@ -23,6 +23,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         deadline_by: What the limit behind ``deadline`` is called, for messages.
         answer_by_whom: The same of ``answer_by``.
         timeouts: The group's own bounds on waits; None for none.
+        strict_translation: Whether a provider of another API is to be passed over rather than asked
+            without something that its API has no counterpart for.
         client: Who asks; clients take turns where requests must wait.
     """
 
@@ -35,4 +37,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     deadline_by: str = "the asker's"
     answer_by_whom: str = "the asker's"
     timeouts: GroupTimeouts | None = None
+    strict_translation: bool = False
     client: ClientKey = UNNAMED

@@ -1,6 +1,6 @@
 """The asker's side of an exchange with a provider of another API.
 
-Between such an exchange and the asker stands a ``TranslatedAnswer``. All that is above it - hedging,
+Between such an exchange and the asker stands a ``TranslatedAnswer``. All above it - hedging,
 joining broken streams, the door - sees the asker's dialect only.
 """
 

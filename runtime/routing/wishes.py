@@ -18,6 +18,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
             that one is still asked again, by its retry policy.
         max_attempts: Attempts at most; more than are configured are never made.
         on_broken_stream: What becomes of a stream that breaks; None for what the group says.
+        translation: What becomes of fields that a provider's API has no counterpart for; None for
+            what the group says.
     """
 
     group: str | None = None
@@ -25,3 +27,4 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     failover: bool = True
     max_attempts: int | None = None
     on_broken_stream: Literal["error", "resume"] | None = None
+    translation: Literal["lenient", "strict"] | None = None
