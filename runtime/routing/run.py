@@ -5,48 +5,31 @@ the same one again. When a round has failed and some of its failures may pass, t
 goes round again with those, within the request's deadline, its attempts and the retry budget.
 """
 
-import itertools
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import trio
 
-from providers.failures import Failure, FailureKind
+from providers.failures import Failure
 from runtime.outcome import Finished
 from runtime.routing.answer import Answer
-from runtime.routing.breaker import Permit
 from runtime.routing.exchange import ExchangeResult
 from runtime.routing.gave_up import GaveUp
-from runtime.routing.hedge import HedgeLeg, HedgeTold, MakeAttempt, Race
 from runtime.routing.hedge_policy import Hedger
+from runtime.routing.hedged import HedgedTry, Permitted
 from runtime.routing.job import Job
 from runtime.routing.leg import make_attempt
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 from runtime.routing.refused import Refusal, Wider
 from runtime.routing.resume import ResumableAnswer, Resumption, summed
-from runtime.routing.retry import LONGEST_PAUSE
 from runtime.routing.route import Route
-from runtime.routing.upstream import Upstream
+from runtime.routing.setbacks import Setbacks
 from runtime.routing.verdicts import judge
 
 __all__ = ["Run"]
 
-_FIRST_LOOK = 0.02
-_LONGEST_LOOK = 0.25
-_RESTART_PATIENCE = 10.0
-"""Seconds: how soon, how seldom and for how long to look whether a provider's task is back."""
-
 _MOST_DEATHS = 20
 """Attempts of one request that may end with their provider's task, beyond those it may make."""
-
-_MOST_CRASHES = 2
-"""Crashes of one provider's task, while it had this request, after which the request is suspected
-of being their cause and is not given to that provider again."""
-
-_FREE: frozenset[FailureKind] = frozenset({"provider_down", "queue_full"})
-"""Failures of the daemon's own: going on after them adds no load to any upstream that failed, so
-they are not paid for out of the retry budget."""
 
 
 class Run:
@@ -68,20 +51,15 @@ class Run:
         "_asked",
         "_beside",
         "_candidates",
-        "_charged",
-        "_crashes",
-        "_down_since",
-        "_failures",
         "_hedger",
         "_job",
         "_means",
-        "_refusal",
         "_result",
         "_resumable",
         "_resumption",
         "_route",
+        "_setbacks",
         "_superseded",
-        "_tries",
         "attempts",
         "status",
     )
@@ -97,13 +75,8 @@ class Run:
         self._answer = answer
         self._beside: tuple[Candidate, Failure] | None = None
         self._candidates: Sequence[Candidate] = ()
-        self._failures: list[Failure] = []
         self._hedger: Hedger | None = None
-        self._tries: dict[str, int] = {}
-        self._charged = 0
-        self._crashes: dict[str, int] = {}
-        self._down_since: float | None = None
-        self._refusal: tuple[Refusal, ExchangeResult] | None = None
+        self._setbacks: Setbacks | None = None
         self._superseded = 0
         self.attempts = 0
         self._asked = ""
@@ -122,9 +95,10 @@ class Run:
             if self._resumable is not None and self._resumable.broken:
                 await self._resume(self._resumable)
         except GaveUp:
-            if self._refusal is None:
+            setbacks = self._setbacks
+            if setbacks is None or setbacks.refusal is None:
                 raise
-            await self._deliver(*self._refusal)
+            await self._deliver(*setbacks.refusal)
 
     async def _resume(self, answer: ResumableAnswer) -> None:
         """Have a stream that broke continued by others, as often as it takes."""
@@ -144,7 +118,7 @@ class Run:
                 broken, provider = self._result, self._asked
                 assert broken is not None
                 assert broken.broken is not None
-                self._failed(Candidate(provider), broken.broken, broken)
+                self._had().failed(Candidate(provider), broken.broken, broken)
                 streams.append(broken)
                 if not await resumption.go_on(provider, broken, ask):
                     self._result, self._asked = broken, provider
@@ -199,36 +173,27 @@ class Run:
                 if failure.kind == "context_too_long":
                     wider = wider or Wider()
                     wider.note(failure, candidate)
-                if verdict.same_provider and self._may_try_again(candidate):
+                if verdict.same_provider and self._had().may_try_again(candidate):
                     again[candidate] = failure
             await self._pause(rounds, list(again.values()))
             candidates = list(again)
 
+    def _had(self) -> Setbacks:
+        """Return what has gone wrong so far; made when something has for the first time."""
+        setbacks = self._setbacks
+        if setbacks is None:
+            setbacks = self._setbacks = Setbacks(self._means, self._job)
+        return setbacks
+
     def _give_up(self) -> GaveUp:
-        failures = self._failures
-        if not failures:
-            nobody = self._job.group or self._job.request.model
-            return GaveUp([Failure("not_configured", nobody, "there is no provider to ask")], 0)
-        # The asker is told of the last exchange; a provider passed over explains less.
-        tried = [failure for failure in failures if failure.provider in self._tries]
-        # And a refusal by a content filter says more than the trouble others were in.
-        tried.sort(key=lambda failure: failure.kind == "content_filter")
-        passed = [failure for failure in failures if failure.provider not in self._tries]
-        soonest = self._means.soonest(self._candidates, trio.current_time())
-        return GaveUp([*passed, *tried], self.attempts, self._asked, soonest)
+        return self._had().give_up(self._candidates, self.attempts, self._asked)
 
     def _exhausted(self) -> bool:
         """Tell whether the attempts are used up; those that died with their own task count less."""
         most = self._route.max_attempts
-        return self._charged >= most or self.attempts >= most + _MOST_DEATHS
-
-    def _may_try_again(self, candidate: Candidate) -> bool:
-        upstream = self._means.upstream(candidate.provider)
-        return (
-            upstream is not None
-            and self._tries.get(candidate.provider, 0) < upstream.retry.max_attempts
-            and self._crashes.get(candidate.provider, 0) < _MOST_CRASHES
-        )
+        setbacks = self._setbacks
+        charged = 0 if setbacks is None else setbacks.charged
+        return charged >= most or self.attempts >= most + _MOST_DEATHS
 
     async def _pause(self, rounds: int, failures: Sequence[Failure]) -> None:
         """Wait before another round, or give up.
@@ -238,30 +203,10 @@ class Run:
             failures: What became of those who may be tried again.
         """
         now = trio.current_time()
-        if not failures:
-            raise self._give_up()
-        others = [failure for failure in failures if failure.kind != "provider_down"]
-        pauses = [failure.retry_after for failure in others if failure.retry_after is not None]
-        if len(pauses) < len(others):
-            # Nobody who may be asked soon is kept waiting for one that asked for patience.
-            self._down_since = None
-            delay = self._means.policy.delay(rounds)
-        elif len(others) < len(failures) and self._still_patient(now):
-            # Their own supervisor is bringing them back; no upstream is any the worse for it.
-            delay = min(_FIRST_LOOK * rounds, _LONGEST_LOOK)
-        elif pauses:
-            delay = self._means.policy.delay(rounds, min(pauses))
-        else:
-            raise self._give_up()
-        if self._exhausted() or delay > LONGEST_PAUSE or now + delay >= self._job.answer_by:
+        delay = self._had().pauses.before(rounds, failures, now)
+        if delay is None or self._exhausted() or now + delay >= self._job.answer_by:
             raise self._give_up()
         await trio.sleep(delay)
-
-    def _still_patient(self, now: float) -> bool:
-        """Tell whether to go on looking for providers whose tasks are being restarted."""
-        if self._down_since is None:
-            self._down_since = now
-        return now < self._down_since + _RESTART_PATIENCE
 
     async def _try(
         self, candidate: Candidate, candidates: Sequence[Candidate], wider: Wider | None
@@ -282,22 +227,22 @@ class Run:
         now = trio.current_time()
         upstream = means.upstream(candidate.provider)
         if upstream is None:
-            return self._note(Failure("not_configured", candidate.provider, "not configured"))
+            return self._had().note(Failure("not_configured", candidate.provider, "not configured"))
         if self._exhausted():
             raise self._give_up()
         job = self._job
         if now >= job.answer_by:
             waited = f"{job.answer_by - job.started:g} s ({job.answer_by_whom})"
             up = f"not asked: the request's time was up after {waited}"
-            self._note(Failure("deadline", candidate.provider, up))
+            self._had().note(Failure("deadline", candidate.provider, up))
             raise self._give_up()
         if not upstream.actor.alive:
             down = "its task is being restarted"
-            return self._note(Failure("provider_down", candidate.provider, down))
+            return self._had().note(Failure("provider_down", candidate.provider, down))
         permit = means.permit(upstream, now)
         if isinstance(permit, Failure):
-            return self._note(permit)
-        if self._charged and not means.budget.withdraw(now):
+            return self._had().note(permit)
+        if self._setbacks is not None and self._setbacks.charged and not means.budget.withdraw(now):
             permit.release()
             raise self._give_up()
         self.attempts += 1
@@ -307,9 +252,8 @@ class Run:
             stream = job.request.stream
             delay = hedger.delay(candidate.provider, candidate.model, now, stream=stream)
             if delay is not None and now + delay < job.answer_by:
-                stand_in = partial(self._stand_in, candidate, candidates, wider, hedger)
-                attempt = self._attempt(upstream, candidate, permit, now)
-                return await self._hedged(candidate, attempt, delay, stand_in)
+                first = Permitted(candidate, upstream, permit, now)
+                return await self._hedged(first, delay, candidates, wider, hedger)
         result = self._result = ExchangeResult()
         failure = await make_attempt(
             means,
@@ -325,128 +269,62 @@ class Run:
         if failure is None:
             self.status = result.status or 200
             return None
-        return self._failed(candidate, failure, result)
-
-    def _failed(self, candidate: Candidate, failure: Failure, result: ExchangeResult) -> Failure:
-        """Note what went wrong with an attempt."""
-        if type(failure) is Refusal:
-            self._refusal = failure, result
-        if failure.kind not in _FREE:
-            self._charged += 1
-            self._tries[candidate.provider] = self._tries.get(candidate.provider, 0) + 1
-        if failure.crashed:
-            self._crashes[candidate.provider] = self._crashes.get(candidate.provider, 0) + 1
-        return self._note(failure)
-
-    def _attempt(
-        self, upstream: Upstream, candidate: Candidate, permit: Permit, started: float
-    ) -> MakeAttempt:
-        """Return what makes the newest attempt as a leg of a hedged one."""
-        number = self.attempts
-
-        def attempt(leg: HedgeLeg) -> Awaitable[Failure | None]:
-            return make_attempt(
-                self._means,
-                self._job,
-                upstream,
-                candidate,
-                permit=permit,
-                started=started,
-                number=number,
-                answer=leg,
-                result=leg.result,
-                leg=leg,
-            )
-
-        return attempt
+        return self._had().failed(candidate, failure, result)
 
     async def _hedged(
         self,
-        candidate: Candidate,
-        attempt: MakeAttempt,
+        first: Permitted,
         delay: float,
-        stand_in: Callable[[], tuple[Candidate, MakeAttempt] | None],
+        candidates: Sequence[Candidate],
+        wider: Wider | None,
+        hedger: Hedger,
     ) -> Failure | None:
         """Try one candidate, and another one beside it when it is late.
 
         Args:
-            candidate: The candidate.
-            attempt: Makes the attempt at it.
+            first: The candidate.
             delay: Seconds it has.
-            stand_in: Finds the other one.
+            candidates: Those of this round, it among them.
+            wider: Tells who of them may take what was too long for others.
+            hedger: Pays for the other one.
 
         Returns:
             What went wrong with the candidate, or None when the asker has its answer.
         """
-        race = Race(self._answer, self.attempts)
-        first, second = race.first, race.second
-        beside: list[Candidate] = []
-
-        def hedge() -> MakeAttempt | None:
-            found = stand_in()
-            if found is None:
-                return None
-            beside.append(found[0])
-            return found[1]
-
+        both = HedgedTry(
+            self._means,
+            self._job,
+            self._answer,
+            first=first,
+            number=self.attempts,
+            hedger=hedger,
+        )
+        charged = 0 if self._setbacks is None else self._setbacks.charged
+        if charged + 1 >= self._route.max_attempts:
+            candidates = ()
         try:
-            await race.run(attempt, delay, hedge)
+            await both.run(delay, candidates, wider)
         finally:
-            leg, asked = first, candidate
-            if race.winner is second:
-                leg, asked = second, beside[0]
-            self._result = leg.result
-            self._asked = asked.provider
-            self._superseded = first.superseded + second.superseded
-        if race.winner is not None and leg.failure is None:
-            self.status = leg.result.status or 200
+            told, result = both.told()
+            self._result = result
+            self._asked = told.provider
+            self._superseded = both.superseded
+            beside = both.beside
+            if beside is not None:
+                self._hedger = None  # one hedge for a request
+                self.attempts += 1
+        if both.served:
+            self.status = result.status or 200
             return None
-        failures = {}
-        for each, by in zip((candidate, *beside), (first, second), strict=False):
-            if by.failure is not None:
-                failures[each] = self._failed(each, by.failure, by.result)
-        if beside and beside[0] in failures:
-            self._asked = beside[0].provider
-            self._beside = beside[0], failures[beside[0]]
-        return failures.get(candidate)
-
-    def _stand_in(
-        self,
-        late: Candidate,
-        candidates: Sequence[Candidate],
-        wider: Wider | None,
-        hedger: Hedger,
-    ) -> tuple[Candidate, MakeAttempt] | None:
-        """Find whom to ask beside a candidate that is late: the next one, of another provider."""
-        now = trio.current_time()
-        most = self._route.max_attempts
-        if self._charged + 1 >= most or now >= self._job.answer_by or not hedger.affords(now):
-            return None
-        means = self._means
-        following = itertools.dropwhile(lambda each: each is not late, candidates)
-        for candidate in following:
-            upstream = means.upstream(candidate.provider)
-            if (
-                candidate.provider == late.provider
-                or upstream is None
-                or not upstream.actor.alive
-                or (wider is not None and not wider.admits(candidate))
-            ):
-                continue
-            permit = means.permit(upstream, now)
-            if isinstance(permit, Failure):
-                continue
-            hedger.withdraw(now)
-            self._hedger = None  # one hedge for a request
-            self.attempts += 1
-            if isinstance(self._answer, HedgeTold):
-                self._answer.hedged = True
-            return candidate, self._attempt(upstream, candidate, permit, now)
-        return None
-
-    def _note(self, failure: Failure) -> Failure:
-        self._failures.append(failure)
-        return failure
+        failed = None
+        for candidate, failure, of_it in both.failures():
+            self._had().failed(candidate, failure, of_it)
+            if candidate is beside:
+                self._asked = candidate.provider
+                self._beside = candidate, failure
+            else:
+                failed = failure
+        return failed
 
     def report(self) -> None:
         """Report the request, however it ended."""
