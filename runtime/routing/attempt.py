@@ -40,11 +40,12 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
         Failure: When the exchange failed and nothing has reached the asker.
         AskerGone: When the asker left; says nothing about the provider.
     """
-    stream = task.job.request.stream
+    request = task.job.request if task.crossing is None else task.crossing.request
+    stream = request.stream
     patience, _ = patience_for(task.job, task.provider.settings)
     acquire = Acquire(
         min(task.job.answer_by, task.started + patience),
-        request=task.provider.transform_request(task.job.request, task.model),
+        request=task.provider.transform_request(request, task.model),
         client=task.job.client,
         limit=task.job.answer_by,
     )

@@ -6,8 +6,9 @@ import msgspec
 
 from providers.failures import Failure
 from providers.interface import ProviderInterface
-from providers.wire import Usage
+from providers.wire import Dialect, Usage
 from runtime.routing.answer import Answer
+from runtime.routing.crossing import Crossing
 from runtime.routing.gate import RateGate
 from runtime.routing.job import Job
 from supervision import Ref
@@ -28,6 +29,7 @@ class ExchangeResult(msgspec.Struct):
         served: Whether the attempt gave the asker an answer, be it one that broke off.
         ended: When the attempt ended.
         foresaw: Whether the answer closed the provider's rate gate: it said that nothing is left.
+        dropped: How many fields of the request and the answer translation had to leave out.
     """
 
     status: int | None = None
@@ -39,6 +41,7 @@ class ExchangeResult(msgspec.Struct):
     served: bool = False
     ended: float = 0.0
     foresaw: bool = False
+    dropped: int = 0
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +59,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         hold_refusal: Whether an answer in which a content filter refuses is raised as a
             ``Refusal`` instead of being sent: another provider may be asked first.
         gate: The provider's rate gate, closed when the answer says that nothing is left.
+        crossing: The request in the provider's dialect, where that is not the asker's; ``answer``
+            then takes the provider's.
     """
 
     job: Job
@@ -68,3 +73,9 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     on_first_token: Callable[[], object] | None = None
     hold_refusal: bool = False
     gate: RateGate | None = None
+    crossing: Crossing | None = None
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect spoken with the provider."""
+        return self.provider.spoken.get(self.job.dialect, self.provider.dialect)

@@ -10,6 +10,7 @@ from runtime.routing.answer import Answer
 from runtime.routing.attempt import exchange
 from runtime.routing.breaker import ALWAYS, Permit
 from runtime.routing.breaker_actor import Outcome
+from runtime.routing.crossing import Crossing, cross
 from runtime.routing.exchange import Exchange, ExchangeResult
 from runtime.routing.hedge import HedgeLeg
 from runtime.routing.job import Job
@@ -65,7 +66,11 @@ async def make_attempt(
     closed = False
     under_way = upstream.in_flight
     under_way.count += 1
+    crossing: Crossing | None = None
     try:
+        if job.dialect not in upstream.interface.spoken:
+            crossing = cross(job, upstream.interface, candidate.model)
+            answer = crossing.back(answer)
         await exchange(
             Exchange(
                 job=job,
@@ -78,6 +83,7 @@ async def make_attempt(
                 on_first_token=prove,
                 hold_refusal="content_filter" in candidate.fallback_on,
                 gate=upstream.gate,
+                crossing=crossing,
             ),
             result,
         )
@@ -101,6 +107,8 @@ async def make_attempt(
         under_way.count -= 1
         now = result.ended = trio.current_time()
         first = result.first_token
+        if crossing is not None:
+            result.dropped = crossing.dropped
         if result.delivered and kind == "cancelled":
             # The asker had all of it and left while the upstream's message was being ended.
             kind = "ok"

@@ -4,6 +4,7 @@ import math
 
 from providers.failures import Failure
 from providers.http import ResponseHead
+from runtime.routing.crossing import Crossing
 from runtime.routing.group import Candidate
 
 __all__ = ["REFUSING", "Refusal", "Wider"]
@@ -24,12 +25,20 @@ class Refusal(Failure):
         head: The answer's head.
         answer: Its body, or all events of a streamed one.
         stream: Whether it is a streamed one.
+        crossing: What translates it, where the asker's dialect is another.
     """
 
-    __slots__ = ("answer", "head", "stream")
+    __slots__ = ("answer", "crossing", "head", "stream")
 
     def __init__(
-        self, provider: str, reason: str, *, head: ResponseHead, answer: bytes, stream: bool
+        self,
+        provider: str,
+        reason: str,
+        *,
+        head: ResponseHead,
+        answer: bytes,
+        stream: bool,
+        crossing: Crossing | None = None,
     ) -> None:
         super().__init__(
             "content_filter",
@@ -40,6 +49,7 @@ class Refusal(Failure):
         self.head = head
         self.answer = answer
         self.stream = stream
+        self.crossing = crossing
 
 
 class Wider:

@@ -55,14 +55,14 @@ async def relay_plain(
         AskerGone: The asker left.
     """
     body = await connection.read_body(task.provider.settings.max_answer, deadline)
-    operation = task.provider.dialect.operations[task.job.request.operation]
+    operation = task.dialect.operations[task.job.request.operation]
     peek = operation.peek_answer(body, head.header(b"content-type"))
     result.usage = peek.usage
     if task.hold_refusal and peek.finish_reason in REFUSING:
-        raise Refusal(task.provider.name, peek.finish_reason, head=head, answer=body, stream=False)
+        raise _refusal(task, peek.finish_reason, head, body)
     result.first_token = trio.current_time()
-    result.committed = True
     task.answer.complete(head, body, task.provider.name, task.number)
+    result.committed = True
     await task.answer.drain()
     result.delivered = True
 
@@ -91,7 +91,7 @@ async def relay_stream(
         ProtocolError: The same.
         AskerGone: The asker left.
     """
-    reader = task.provider.dialect.stream_reader()
+    reader = task.dialect.stream_reader()
     reader.check_head(head.header(b"content-type"))
     try:
         held = await _hold(task, connection, reader, deadline)
@@ -101,16 +101,17 @@ async def relay_stream(
     if task.hold_refusal and reader.finish_reason in REFUSING:
         held += await _rest(task, connection, reader, deadline)
         result.usage = reader.usage
-        raise Refusal(task.provider.name, reader.finish_reason, head=head, answer=held, stream=True)
+        raise _refusal(task, reader.finish_reason, head, held)
     result.first_token = trio.current_time()
-    result.committed = True
     if task.on_first_token is not None:
         task.on_first_token()
     if reader.finished:
         task.answer.begin(head, b"", task.provider.name, task.number)
         task.answer.finish(held)
+        result.committed = True
     else:
         task.answer.begin(head, held, task.provider.name, task.number)
+        result.committed = True
         try:
             await _relay_events(task, connection, reader)
         except Failure as failure:
@@ -123,6 +124,17 @@ async def relay_stream(
     await task.answer.drain()
     result.delivered = True
     await _farewell(connection)
+
+
+def _refusal(task: Exchange, reason: str, head: ResponseHead, answer: bytes) -> Refusal:
+    return Refusal(
+        task.provider.name,
+        reason,
+        head=head,
+        answer=answer,
+        stream=task.job.request.stream,
+        crossing=task.crossing,
+    )
 
 
 async def _hold(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from providers.wire.events import fields
+from providers.wire.faults import AnswerFault
 from providers.wire.translation.codec import AnswerFrame, Codec, Dropped, Encoded, Target
 from providers.wire.translation.reply import Failed, ReplyEvent
 from providers.wire.values import UpstreamError
@@ -57,8 +58,15 @@ class Translation:
 
         Args:
             body: An answer that the provider's dialect has found good.
+
+        Raises:
+            AnswerFault: It is not what the provider's API says it sends.
         """
-        return self._front.encode_reply(self._back.decode_reply(body), self._frame, self.dropped)
+        try:
+            reply = self._back.decode_reply(body)
+            return self._front.encode_reply(reply, self._frame, self.dropped)
+        except (LookupError, TypeError, ValueError) as error:
+            raise AnswerFault(f"the upstream's answer cannot be translated: {error}") from error
 
     def stream(self) -> "StreamTranslator":
         """Return what translates a streamed answer."""
@@ -92,7 +100,16 @@ class StreamTranslator:
 
         Returns:
             What they amount to in the asker's; may be empty.
+
+        Raises:
+            AnswerFault: An event is not what the provider's API says it sends.
         """
+        try:
+            return self._encoded(self._decoded(events))
+        except (LookupError, TypeError, ValueError) as error:
+            raise AnswerFault(f"an event of the stream cannot be translated: {error}") from error
+
+    def _decoded(self, events: bytes) -> list[ReplyEvent]:
         if b"\r" in events:
             events = events.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         decode = self._decoder.event
@@ -106,10 +123,14 @@ class StreamTranslator:
             name, data = fields(block)
             if data is not None:
                 found += decode(name, data)
-        return self._encoded(found)
+        return found
 
     def finish(self, events: bytes) -> bytes:
-        """Translate the last events of a complete answer, its end included."""
+        """Translate the last events of a complete answer, its end included.
+
+        Raises:
+            AnswerFault: See ``feed``.
+        """
         return self.feed(events) + self._encoded(self._decoder.end())
 
     def _encoded(self, events: Sequence[ReplyEvent]) -> bytes:

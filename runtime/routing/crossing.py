@@ -1,0 +1,102 @@
+"""Requests whose provider does not take the asker's dialect."""
+
+import time
+
+import msgspec
+
+from providers.failures import Failure
+from providers.interface import ForwardRequest, ProviderInterface
+from providers.wire import DIALECTS, Dialect, WireError
+from providers.wire.translation.codec import Target
+from providers.wire.translation.codecs import codec_of
+from providers.wire.translation.translation import Translation
+from runtime.routing.answer import Answer
+from runtime.routing.job import Job
+from runtime.routing.translated import TranslatedAnswer
+
+__all__ = ["Crossing", "cross"]
+
+_API_HEADERS = (b"anthropic-", b"openai-")
+"""How the headers begin that mean something in one API only."""
+
+
+class Crossing(msgspec.Struct, frozen=True):
+    """A request on its way into another dialect, and the way back of its answer.
+
+    Attributes:
+        request: The request as the provider is to get it.
+        translation: What translates the answer.
+        asker: The asker's dialect.
+        provider: The provider's.
+    """
+
+    request: ForwardRequest
+    translation: Translation
+    asker: Dialect
+    provider: Dialect
+
+    @property
+    def dropped(self) -> int:
+        """How many fields have not been carried over, of the request and so far of the answer."""
+        return len(self.translation.dropped)
+
+    def back(self, answer: Answer) -> TranslatedAnswer:
+        """Return where the provider's answer goes.
+
+        Args:
+            answer: Where the translated one goes.
+        """
+        return TranslatedAnswer(answer, self.translation, self.asker, self.provider)
+
+
+def cross(job: Job, provider: ProviderInterface, model: str | None) -> Crossing:
+    """Put a request into a provider's dialect.
+
+    Args:
+        job: The request; the provider does not take its dialect as it is.
+        provider: The provider.
+        model: The model to ask it for; None for the one the asker named.
+
+    Raises:
+        Failure: ``untranslatable``: it cannot be put so, or not without leaving something out
+            where the asker or its group wants none of that; says what.
+    """
+    request = job.request
+    back = provider.dialect
+    target = Target(
+        model=model or request.model, version=provider.api_version, official=provider.official
+    )
+    try:
+        translation = Translation(
+            codec_of(job.dialect),
+            codec_of(back.name),
+            request.body,
+            target,
+            answer_id="".join(filter(str.isalnum, request.request_id)),
+            created=int(time.time()),
+        )
+    except WireError as error:
+        raise _untranslatable(provider, error.message, error.param) from error
+    if job.strict_translation and translation.dropped:
+        first = next(iter(translation.dropped))
+        names = ", ".join(translation.dropped)
+        why = f"{names}: its API ({back.name}) has no counterpart, and translation is strict"
+        raise _untranslatable(provider, why, first)
+    asked = job.request.headers
+    headers = [pair for pair in asked if not pair[0].startswith(_API_HEADERS)]
+    own = translation.headers
+    forward = ForwardRequest(
+        headers=[*headers, *own] if own else headers,
+        derived={} if own else request.derived,
+        body=translation.body,
+        model=target.model,
+        stream=request.stream,
+        request_id=request.request_id,
+        operation=request.operation,
+        dialect=back.name,
+    )
+    return Crossing(forward, translation, DIALECTS[job.dialect], back)
+
+
+def _untranslatable(provider: ProviderInterface, why: str, param: str | None) -> Failure:
+    return Failure("untranslatable", provider.name, why, status=400, param=param)
