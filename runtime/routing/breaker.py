@@ -1,8 +1,8 @@
 """The circuit breaker as a pure state machine: no clock, no task, no message.
 
-What happens is an event, and ``TRANSITIONS`` says which state it leads to; an event that has no
-row for the present state is refused and nothing changes. Callers pass the time (``now``, seconds
-on one clock that never goes back).
+What happens is an event, and ``TRANSITIONS`` (in ``runtime.routing.breaker_states``) says which
+state it leads to; an event that has no row for the present state is refused and nothing changes.
+Callers pass the time (``now``, seconds on one clock that never goes back).
 
 The rules are resilience4j's time window of one-second buckets with its permits for the half-open
 state, Finagle's two ways to trip (consecutive failures, or a share of failures once there are
@@ -17,12 +17,11 @@ breaks) the first counts in the row of failures and the others do not; in the wi
 
 import math
 import random
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Final, Literal
+from collections.abc import Callable
+from typing import Final
 
-import msgspec
-
+from runtime.routing.breaker_settings import BreakerSettings
+from runtime.routing.breaker_states import TRANSITIONS, Event, IllegalTransitionError, State
 from runtime.routing.window import OutcomeWindow
 
 __all__ = [
@@ -36,145 +35,11 @@ __all__ = [
     "State",
 ]
 
-State = Literal["closed", "open", "half_open", "forced_open", "forced_closed", "disabled"]
-"""The states.
-
-- ``closed``: calls pass, outcomes are counted.
-- ``open``: no call passes until the recovery time is over.
-- ``half_open``: a few calls pass as probes; their outcomes decide.
-- ``forced_open``: no call passes until somebody says otherwise.
-- ``forced_closed``: calls pass and are counted, and nothing trips it.
-- ``disabled``: calls pass and nothing is counted.
-"""
-
-Event = Literal[
-    "tripped",
-    "recovery_due",
-    "probes_passed",
-    "probes_failed",
-    "force_open",
-    "force_close",
-    "disable",
-    "reset",
-]
-"""What can happen: the first four by calls and time, the others by somebody's command."""
-
-_COMMANDS: Final[Mapping[Event, State]] = MappingProxyType(
-    {
-        "force_open": "forced_open",
-        "force_close": "forced_closed",
-        "disable": "disabled",
-        "reset": "closed",
-    }
-)
-
-TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = MappingProxyType(
-    {
-        "closed": MappingProxyType({"tripped": "open", **_COMMANDS}),
-        "open": MappingProxyType({"recovery_due": "half_open", **_COMMANDS}),
-        "half_open": MappingProxyType(
-            {"probes_passed": "closed", "probes_failed": "open", **_COMMANDS}
-        ),
-        "forced_open": _COMMANDS,
-        "forced_closed": _COMMANDS,
-        "disabled": _COMMANDS,
-    }
-)
-"""Which event leads from which state to which; what is not here cannot happen."""
-
 _PASSING: Final[frozenset[State]] = frozenset({"closed", "forced_closed", "disabled"})
 _MOST_DOUBLINGS: Final = 60
 
 _BURST: Final = 1.0
 """Seconds: calls that were under way when one failed, and fail this soon after it, fail with it."""
-
-
-class IllegalTransitionError(Exception):
-    """An event cannot happen in the present state; nothing has changed.
-
-    Args:
-        state: The state.
-        event: The event that was refused.
-    """
-
-    def __init__(self, state: State, event: Event) -> None:
-        super().__init__(state, event)
-        self.state = state
-        self.event = event
-
-    def __str__(self) -> str:
-        return f"a breaker that is {self.state} cannot take the event {self.event}"
-
-
-class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """When a breaker opens and how it recovers.
-
-    Attributes:
-        failure_threshold: Consecutive failures that open it.
-        failure_rate: Share of failures in the window, above 0 to 1, that opens it.
-        minimum_calls: Calls in the window before a share counts.
-        slow_call_threshold: Seconds to the first token beyond which a good answer is slow; None
-            when none is.
-        slow_call_rate: Share of slow answers among those in the window whose first token was
-            timed, above 0 to 1, that opens it.
-        window: Seconds looked back, in buckets of one second.
-        recovery_timeout: Seconds it stays open the first time (jittered: half to whole).
-        max_recovery_timeout: Seconds it stays open at most, however often it has reopened; one
-            that is less than ``recovery_timeout`` holds from the first time on.
-        half_open_limit: Probes at one time, and how many outcomes decide.
-        probe_timeout: Seconds after which a probe's permit counts as lost.
-        account_recheck: Seconds a provider is set aside the first time its account is refused.
-        max_account_recheck: Seconds it is set aside at most.
-
-    Raises:
-        ValueError: When a value makes no sense.
-    """
-
-    failure_threshold: int = 5
-    failure_rate: float = 0.5
-    minimum_calls: int = 10
-    slow_call_threshold: float | None = None
-    slow_call_rate: float = 0.5
-    window: float = 30.0
-    recovery_timeout: float = 30.0
-    max_recovery_timeout: float = 300.0
-    half_open_limit: int = 1
-    probe_timeout: float = 30.0
-    account_recheck: float = 60.0
-    max_account_recheck: float = 900.0
-
-    def __post_init__(self) -> None:
-        for name in ("failure_threshold", "minimum_calls", "half_open_limit"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("failure_rate", "slow_call_rate"):
-            if not 0 < getattr(self, name) <= 1:
-                share = getattr(self, name)
-                raise ValueError(f"{name} must be above 0 and at most 1, not {share}")
-        slow = self.slow_call_threshold
-        if slow is not None and not 0 < slow < math.inf:
-            raise ValueError(f"slow_call_threshold must be more than 0 seconds, not {slow}")
-        for name in (
-            "window",
-            "recovery_timeout",
-            "max_recovery_timeout",
-            "probe_timeout",
-            "account_recheck",
-            "max_account_recheck",
-        ):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be more than 0 seconds, not {getattr(self, name)}")
-
-    def for_account(self) -> "BreakerSettings":
-        """Return the settings of the circuit that watches the account: one refusal opens it."""
-        return BreakerSettings(
-            failure_threshold=1,
-            half_open_limit=1,
-            recovery_timeout=self.account_recheck,
-            max_recovery_timeout=self.max_account_recheck,
-            window=self.window,
-            probe_timeout=self.probe_timeout,
-        )
 
 
 class Permit:
