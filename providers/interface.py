@@ -10,6 +10,7 @@ import msgspec
 
 from providers.chat import Carry, OnEvent, stream_chat
 from providers.chat_request import AnyRequest, chat_bodies
+from providers.error_kinds import classify_status
 from providers.failures import Failure, FailureKind
 from providers.http import ResponseHead, Target
 from providers.patterns import matches_any
@@ -68,6 +69,11 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SHORTEST_SECRET = 6
 """Characters from which a secret is looked for in what an upstream says; a shorter one would also
 be found in ordinary words."""
+
+_MEANT_WITHIN_SUCCESS: frozenset[FailureKind] = frozenset(
+    {"rate_limited", "account", "content_filter", "model_not_found", "context_too_long"}
+)
+"""Errors inside an answer of a good status that keep their own meaning."""
 
 
 class ForwardRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -361,67 +367,6 @@ class ProviderInterface(ABC):
         for secret in self._secrets:
             body = body.replace(secret.encode("ascii"), b"***")
         return body
-
-
-_OUT_OF_CREDIT = (
-    "insufficient_quota",
-    "credit_balance_exhausted",
-    "billing_error",
-    "billing_hard_limit_reached",
-)
-
-_TOO_LONG_CODES = ("context_length_exceeded", "request_too_large")
-_TOO_LONG_WORDS = (
-    "prompt is too long",
-    "exceed context limit",
-    "maximum context length",
-    "context_length_exceeded",
-)
-"""How a context window that is too small is told in a message: by Anthropic, which has no code for
-it (its prompt, and its prompt together with ``max_tokens``), and by servers of OpenAI's API."""
-
-_ABOUT_A_MODEL = re.compile(r"\bmodels?\b", re.IGNORECASE)
-"""How a 403 says that a key is good, but not for this model."""
-
-_MEANT_WITHIN_SUCCESS: frozenset[FailureKind] = frozenset(
-    {"rate_limited", "account", "content_filter", "model_not_found", "context_too_long"}
-)
-
-
-def classify_status(status: int, code: str, message: str) -> FailureKind:
-    """Return the failure kind of an upstream's error answer.
-
-    Args:
-        status: The HTTP status.
-        code: The error's type and code as the dialect names them.
-        message: The error's text; one provider tells a spent balance, a prompt that is too long,
-            and a model that is not for this key, only there.
-    """
-    if any(word in code for word in _OUT_OF_CREDIT):
-        return "account"
-    if status == 429:
-        return "rate_limited"
-    if status == 403 and ("model_not_found" in code or _ABOUT_A_MODEL.search(message)):
-        return "model_not_found"
-    if status in {401, 402, 403}:
-        return "account"
-    if status == 408:
-        return "timeout"
-    if status >= 500:
-        return "server_error"
-    if status == 400 and "credit balance" in message.lower():
-        return "account"
-    if "content_filter" in code or "content_policy" in code:
-        return "content_filter"
-    if 400 <= status < 500:
-        if status == 413 or any(word in code for word in _TOO_LONG_CODES):
-            return "context_too_long"
-        if status == 400 and any(word in message.lower() for word in _TOO_LONG_WORDS):
-            return "context_too_long"
-        if status == 404 or "model_not_found" in code or "not_found_error" in code:
-            return "model_not_found"
-        return "client_error"
-    return "bad_answer"
 
 
 def _header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
