@@ -28,6 +28,7 @@ __all__ = [
     "Cost",
     "PriceTable",
     "Prices",
+    "characters_of",
     "cost_of",
     "estimate_usage",
 ]
@@ -201,7 +202,7 @@ def estimate_usage(request: AnyRequest) -> Usage:
         WireError: It is no request.
     """
     body = chat_bodies(request, model="any")[0].members
-    characters = sum(_characters(body.get(key)) for key in ("messages", "system", "tools"))
+    characters = sum(characters_of(body.get(key)) for key in ("messages", "system", "tools"))
     bound = body.get("max_completion_tokens") or body.get("max_tokens")
     output = bound if isinstance(bound, int) and bound > 0 else DEFAULT_MAX_TOKENS
     choices = body.get("n")
@@ -229,13 +230,18 @@ def _price(value: float) -> Decimal:
     return Decimal(str(value))
 
 
-def _characters(value: object) -> int:
+def characters_of(value: object) -> int:
+    """Return the characters of text in a part of a request, its keys and pictures left out.
+
+    Args:
+        value: The part, as decoded.
+    """
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
-        return sum(_characters(each) for key, each in value.items() if key not in _NOT_TEXT)
+        return sum(characters_of(each) for key, each in value.items() if key not in _NOT_TEXT)
     if isinstance(value, list | tuple):
-        return sum(map(_characters, value))
+        return sum(map(characters_of, value))
     return 0
 
 

@@ -49,12 +49,13 @@ def translated_headers(
 
     Args:
         headers: The answer's headers, names in lower case.
-        provider: The provider's API: ``openai`` or ``anthropic``.
+        provider: The provider's API: ``openai`` or ``anthropic``; empty for one that is not known,
+            whose headers stay as they are.
         asker: The asker's.
         wall_time: The present time in seconds since 1970; by default the clock's.
     """
     kept = [pair for pair in headers if pair[0] not in _ABOUT_THE_BODY]
-    if provider == asker:
+    if provider in {asker, ""}:
         return kept
     names = _TO_ANTHROPIC if asker == "anthropic" else _TO_OPENAI
     own = _OWN[provider]

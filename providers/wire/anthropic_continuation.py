@@ -40,7 +40,8 @@ class AnthropicContinuation(Continuation):
         self._merging: object = None
         self._indexes: dict[object, int | None] = {}
 
-    def style(self, wished: ResumeStyle, model: str) -> Literal["prefill", "instruction"] | None:
+    @classmethod
+    def style(cls, wished: ResumeStyle, model: str) -> Literal["prefill", "instruction"] | None:
         """See ``Continuation.style``: newer models refuse a prefill."""
         if wished == "never":
             return None

@@ -178,8 +178,9 @@ class Continuation(ABC):
         self._adapt(body, style)
         return msgspec.json.encode(body)
 
+    @classmethod
     @abstractmethod
-    def style(self, wished: ResumeStyle, model: str) -> Literal["prefill", "instruction"] | None:
+    def style(cls, wished: ResumeStyle, model: str) -> Literal["prefill", "instruction"] | None:
         """Return how a provider is to be asked; None for not at all.
 
         Args:

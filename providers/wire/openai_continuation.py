@@ -33,7 +33,8 @@ class OpenAIContinuation(Continuation):
         self._holding = False
         self._counted: dict[str, Any] | None = None
 
-    def style(self, wished: ResumeStyle, model: str) -> Literal["prefill", "instruction"] | None:
+    @classmethod
+    def style(cls, wished: ResumeStyle, model: str) -> Literal["prefill", "instruction"] | None:
         """See ``Continuation.style``: only some servers go on from an assistant's message."""
         del model
         if wished == "never":

@@ -19,7 +19,7 @@ from runtime.routing.answer import AskerGone
 __all__ = ["HEDGED", "REQUEST_ID_HEADERS", "DoorAnswer", "relayed_headers"]
 
 REQUEST_ID_HEADERS = {"openai": b"x-request-id", "anthropic": b"request-id"}
-"""The header in which each dialect's SDK looks for the id of a request."""
+"""The header in which the SDKs of each family of dialects look for the id of a request."""
 
 _NOT_RELAYED = HOP_BY_HOP | {
     b"alt-svc",  # speaks of the upstream's address, not of this one
@@ -83,7 +83,7 @@ class DoorAnswer:
         self._deadline = deadline
         self._dialect = dialect
         self._request_id = request_id
-        self._id_header = REQUEST_ID_HEADERS[dialect.name]
+        self._id_header = REQUEST_ID_HEADERS[dialect.family]
         self._chunked = chunked
         self._delimited = False
         self._keep_alive = keep_alive

@@ -186,21 +186,20 @@ class ProviderAdapter:
         else:
             name = model or wishes.group
             wishes = msgspec.structs.replace(wishes, provider=provider)
-        route = services.resolver.resolve(name, member.dialect, wishes=wishes)
+        route = services.resolver.resolve(name, wishes=wishes)
         assert member.interface is not None, "a provider that is not configured has no route"
         return name, route, member.interface
 
     def _route(self, bodies: Sequence[ChatBody], wishes: Wishes) -> tuple[ChatBody, Route]:
-        """Return a request in a dialect in which it is served, and its candidates."""
-        refusals = []
-        for body in bodies:
-            try:
-                resolve = self._services.resolver.resolve
-                return body, resolve(body.model, body.dialect, wishes=wishes)
-            except UnroutableError as error:
-                refusals.append(error)
-        # A refusal of the other dialect says more where this one is simply not spoken.
-        raise next((e for e in refusals if e.code != "dialect_not_served"), refusals[0])
+        """Return a request in the dialect of whoever is likeliest to answer, and its candidates."""
+        resolver = self._services.resolver
+        first = bodies[0]
+        route = resolver.resolve(first.model, wishes=wishes)
+        if len(bodies) > 1:
+            asked = wishes.provider or resolver.candidates(wishes.group or first.model)[0].provider
+            dialect = self._services.members[asked].dialect
+            first = next((body for body in bodies if body.dialect == dialect), first)
+        return first, route
 
     async def _carry(
         self,

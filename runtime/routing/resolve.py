@@ -11,7 +11,7 @@ from difflib import get_close_matches
 import msgspec
 
 from providers.patterns import is_pattern
-from providers.wire import OperationName
+from providers.wire import DIALECTS, Dialect, OperationName
 from runtime.routing.hedge_policy import Hedger
 from runtime.routing.plan import Candidate, Group, Plan
 from runtime.routing.route import Member, Route, Target, UnroutableError
@@ -56,13 +56,12 @@ class Resolver:
         self._members = members
         self._plans = plans
         self._attempts = attempts
-        self._found: dict[tuple[str, str], Route] = {}
-        self._wished: dict[tuple[str, str, Wishes], Route] = {}
+        self._found: dict[tuple[str, OperationName], Route] = {}
+        self._wished: dict[tuple[str, OperationName, Wishes], Route] = {}
 
     def resolve(
         self,
         model: str,
-        dialect: str,
         operation: OperationName = "chat",
         wishes: Wishes | None = None,
     ) -> Route:
@@ -70,24 +69,23 @@ class Resolver:
 
         Args:
             model: The model named in it.
-            dialect: The dialect it is written in.
-            operation: What it asks for. Every provider of the dialect is taken to be able to do
-                it; others, whose answers would be of another form, are not asked.
+            operation: What it asks for. Chat is translated for providers of other APIs; anything
+                else goes to those only whose API has it.
             wishes: What the asker wishes besides; None for nothing.
 
         Raises:
-            UnroutableError: When no provider can be asked: an unknown name, one whose providers
-                speak another dialect, or one whose providers are not configured; or when the
+            UnroutableError: When no provider can be asked: an unknown name, one whose providers'
+                APIs lack the operation, or one whose providers are not configured; or when the
                 wishes name an unknown group or provider, or what does not go together.
         """
         if wishes is not None and wishes != _NO_WISHES:
-            return self._fulfil(wishes, model, dialect, operation)
-        route = self._found.get((model, dialect))
+            return self._fulfil(wishes, model, operation)
+        route = self._found.get((model, operation))
         if route is None:
-            route = self._look_up(model, dialect, operation)
+            route = self._look_up(model, operation)
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
-            self._found[model, dialect] = route
+            self._found[model, operation] = route
         return route
 
     def candidates(self, model: str) -> Sequence[Candidate]:
@@ -146,17 +144,17 @@ class Resolver:
                         found.setdefault(model, name)
         return found
 
-    def _fulfil(self, wishes: Wishes, model: str, dialect: str, operation: OperationName) -> Route:
+    def _fulfil(self, wishes: Wishes, model: str, operation: OperationName) -> Route:
         """Return where a request with wishes goes."""
-        route = self._wished.get((model, dialect, wishes))
+        route = self._wished.get((model, operation, wishes))
         if route is None:
-            route = self._narrowed(self._wanted(wishes, model, dialect, operation), wishes)
+            route = self._narrowed(self._wanted(wishes, model, operation), wishes)
             if len(self._wished) >= _REMEMBERED:
                 self._wished.clear()
-            self._wished[model, dialect, wishes] = route
+            self._wished[model, operation, wishes] = route
         return route
 
-    def _wanted(self, wishes: Wishes, model: str, dialect: str, operation: OperationName) -> Route:
+    def _wanted(self, wishes: Wishes, model: str, operation: OperationName) -> Route:
         """Return the way to the group and the provider that are wished for."""
         provider = wishes.provider
         if provider is not None and provider not in self._members:
@@ -168,35 +166,35 @@ class Resolver:
             if group not in self._groups and (alias is None or alias.group is None):
                 message = f"unknown group {_unknown(wishes.group, self._groups)}"
                 raise UnroutableError(404, message, "unknown_group", "group")
-            return self._group(group, dialect, operation, provider)
+            return self._group(group, operation, provider)
         if provider is None:
-            return self.resolve(model, dialect, operation)
-        return self._only(provider, model, dialect, operation)
+            return self.resolve(model, operation)
+        return self._only(provider, model, operation)
 
-    def _only(self, provider: str, model: str, dialect: str, operation: OperationName) -> Route:
+    def _only(self, provider: str, model: str, operation: OperationName) -> Route:
         """Return the way to one provider for a model name that others may stand behind, too."""
         alias = self._aliases.get(model)
         group = model if alias is None else alias.group
         if group is not None and group in self._groups:
             if any(member.provider == provider for member in self._groups[group].members):
-                return self._group(group, dialect, operation, provider)
+                return self._group(group, operation, provider)
             named = f"is a group without {provider}; its members are {self._listed(group)}"
         elif alias is not None and alias.provider is not None:
             if alias.provider == provider:
-                return self._fixed(model, [Candidate(provider, alias.model)], dialect, operation)
+                return self._fixed(model, [Candidate(provider, alias.model)], operation)
             named = f"is a model of provider {alias.provider}, not of {provider}"
         else:
             other, slash, rest = model.partition("/")
             if not (slash and rest and other in self._members):
-                return self._fixed(model, [Candidate(provider, model)], dialect, operation)
+                return self._fixed(model, [Candidate(provider, model)], operation)
             if other == provider:
-                return self._fixed(model, [Candidate(provider, rest)], dialect, operation)
+                return self._fixed(model, [Candidate(provider, rest)], operation)
             named = f"is a model of provider {other}, not of {provider}"
         interface = self._members[provider].interface
         if interface is None or not interface.serves(model):
             message = f"model {model!r} {named}"
             raise UnroutableError(400, message, "wishes_conflict", "provider")
-        return self._fixed(model, [Candidate(provider, model)], dialect, operation)
+        return self._fixed(model, [Candidate(provider, model)], operation)
 
     def _narrowed(self, route: Route, wishes: Wishes) -> Route:
         """Return a route with no more attempts than are wished for, and no stand-ins if none."""
@@ -205,31 +203,38 @@ class Resolver:
         def first(now: float) -> Sequence[Candidate]:
             return order(now)[:1]
 
-        most, broken = wishes.max_attempts, wishes.on_broken_stream
+        most, broken, translation = (
+            wishes.max_attempts,
+            wishes.on_broken_stream,
+            wishes.translation,
+        )
         return msgspec.structs.replace(
             route,
             order=order if wishes.failover else first,
             max_attempts=route.max_attempts if most is None else min(most, route.max_attempts),
             resume=route.resume if broken is None else broken == "resume",
+            strict_translation=route.strict_translation
+            if translation is None
+            else translation == "strict",
         )
 
     def _listed(self, group: str) -> str:
         return ", ".join(dict.fromkeys(member.provider for member in self._groups[group].members))
 
-    def _look_up(self, model: str, dialect: str, operation: OperationName) -> Route:
+    def _look_up(self, model: str, operation: OperationName) -> Route:
         alias = self._aliases.get(model)
         if alias is not None:
             if alias.group is not None:
-                return self._group(alias.group, dialect, operation)
+                return self._group(alias.group, operation)
             assert alias.provider is not None
             if alias.provider not in self._members:
                 message = f"model {model!r} is of provider {alias.provider}, which is disabled"
                 raise UnroutableError(503, message, "not_configured")
             candidates: Sequence[Candidate] = [Candidate(alias.provider, alias.model)]
-            return self._fixed(model, candidates, dialect, operation)
+            return self._fixed(model, candidates, operation)
         if model in self._groups:
-            return self._group(model, dialect, operation)
-        return self._fixed(model, self._candidates(model), dialect, operation)
+            return self._group(model, operation)
+        return self._fixed(model, self._candidates(model), operation)
 
     def _candidates(self, model: str) -> Sequence[Candidate]:
         """Return the providers behind a name that is neither alias nor group; at least one."""
@@ -245,9 +250,7 @@ class Resolver:
             raise UnroutableError(404, self._unknown(model), "model_not_found")
         return listing
 
-    def _group(
-        self, group: str, dialect: str, operation: OperationName, only: str | None = None
-    ) -> Route:
+    def _group(self, group: str, operation: OperationName, only: str | None = None) -> Route:
         """Return the way to a group, or to one provider of it."""
         if group not in self._groups:
             message = f"all providers of group {group!r} are disabled in the configuration"
@@ -257,7 +260,7 @@ class Resolver:
         if not members:
             message = f"group {group!r} has no member {only}; its members are {self._listed(group)}"
             raise UnroutableError(400, message, "wishes_conflict", "provider")
-        usable = self._usable(group, members, dialect, operation)
+        usable = self._usable(group, members, operation)
         part = frozenset(candidate.provider for candidate in usable)
         plans = self._plans
 
@@ -274,16 +277,16 @@ class Resolver:
             timeouts=settings.timeouts,
             hedge=None if settings.hedge is None else hedge,
             resume=settings.on_broken_stream == "resume",
+            strict_translation=settings.translation == "strict",
         )
 
     def _fixed(
         self,
         model: str,
         candidates: Sequence[Candidate],
-        dialect: str,
         operation: OperationName,
     ) -> Route:
-        usable = self._usable(model, candidates, dialect, operation)
+        usable = self._usable(model, candidates, operation)
 
         def order(_now: float) -> Sequence[Candidate]:
             return usable
@@ -294,21 +297,25 @@ class Resolver:
         self,
         model: str,
         candidates: Sequence[Candidate],
-        dialect: str,
         operation: OperationName,
     ) -> Sequence[Candidate]:
-        """Return the candidates that are configured and speak the dialect; at least one."""
-        speaking = [c for c in candidates if self._members[c.provider].dialect == dialect]
-        if not speaking:
-            others = sorted({self._members[c.provider].dialect for c in candidates})
-            elsewhere = "ask for it in that API, or" if operation == "chat" else "for this request,"
+        """Return the candidates that are configured and can do it; at least one."""
+        able = candidates
+        if operation != "chat":
+            able = [c for c in able if operation in self._api(c.provider).operations]
+        if not able:
+            others = sorted({self._api(c.provider).name for c in candidates})
             raise UnroutableError(
                 400,
-                f"model {model!r} is served by providers of the {' and '.join(others)} API only; "
-                f"{elsewhere} name a model of a provider of the {dialect} API",
-                "dialect_not_served",
+                f"model {model!r} is served by providers of the {' and '.join(others)} API only, "
+                f"which has no {operation}; name a model of another one",
+                "operation_not_served",
             )
-        return self._configured(model, speaking)
+        return self._configured(model, able)
+
+    def _api(self, provider: str) -> Dialect:
+        """Return the dialect that a provider speaks, or would if it were configured."""
+        return DIALECTS[self._members[provider].dialect]
 
     def _configured(self, model: str, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
         """Return the candidates that are configured; at least one."""

@@ -27,16 +27,19 @@ from runtime.routing.job import Job
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 
-__all__ = ["NotResumed", "ResumableAnswer", "Resumption", "summed"]
+__all__ = ["JOINED", "NotResumed", "ResumableAnswer", "Resumption", "summed"]
 
 _LOG = logging.getLogger("standby.routing")
 
 NotResumed = Obstacle | Literal["nobody"]
 """Why a broken stream was not continued: what it held, or that nobody was left to do it."""
 
-_JOINERS: Final[Mapping[str, Callable[[bytes], Continuation]]] = MappingProxyType(
+_JOINERS: Final[Mapping[str, type[Continuation]]] = MappingProxyType(
     {"openai": OpenAIContinuation, "anthropic": AnthropicContinuation}
 )
+
+JOINED: Final = frozenset(_JOINERS)
+"""The dialects of askers in which streams can be joined."""
 
 _FIRST_LOOK = 0.02
 _PATIENCE = 10.0
@@ -286,7 +289,8 @@ class Resumption:
         body = job.request.body
         if self._answer.begun:
             model = candidate.model or job.request.model
-            style = self._answer.stream.style(settings.resume_style, model)
+            joiner = _JOINERS[upstream.interface.dialect.name]
+            style = joiner.style(settings.resume_style, model)
             if style is None:
                 return None
             body = self._answer.stream.request(style)

@@ -43,6 +43,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         timeouts: The group's own bounds on waits; None for none.
         hedge: Returns what says when its requests are hedged; None where they never are.
         resume: Whether a stream that breaks is continued by another provider.
+        strict_translation: Whether a provider of another API is passed over rather than asked
+            without something that its API has no counterpart for.
     """
 
     group: str | None
@@ -51,6 +53,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: GroupTimeouts | None = None
     hedge: Callable[[], Hedger | None] | None = None
     resume: bool = False
+    strict_translation: bool = False
 
 
 class UnroutableError(Exception):

@@ -21,7 +21,7 @@ from runtime.routing.leg import make_attempt
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
 from runtime.routing.refused import Refusal, Wider
-from runtime.routing.resume import ResumableAnswer, Resumption, summed
+from runtime.routing.resume import JOINED, ResumableAnswer, Resumption, summed
 from runtime.routing.route import Route
 from runtime.routing.setbacks import Setbacks
 from runtime.routing.verdicts import judge
@@ -69,7 +69,7 @@ class Run:
         self._job = job
         self._route = route
         self._resumable: ResumableAnswer | None = None
-        if route.resume and job.request.stream:
+        if route.resume and job.request.stream and job.dialect in JOINED:
             answer = self._resumable = ResumableAnswer(answer, job)
         self._resumption: Resumption | None = None
         self._answer = answer
@@ -135,11 +135,13 @@ class Run:
 
     async def _deliver(self, refusal: Refusal, result: ExchangeResult) -> None:
         """Send a refusal that was held back: nobody else has answered."""
-        answer = self._answer
+        answer: Answer = self._answer
         self._result = result
         self._asked = refusal.provider
         self.status = refusal.head.status
         result.committed = result.served = True
+        if refusal.crossing is not None:
+            answer = refusal.crossing.back(answer)
         if refusal.stream:
             answer.begin(refusal.head, b"", refusal.provider, self.attempts)
             answer.finish(refusal.answer)
@@ -246,7 +248,7 @@ class Run:
             permit.release()
             raise self._give_up()
         self.attempts += 1
-        self._asked = candidate.provider
+        asked, self._asked = self._asked, candidate.provider
         hedger = self._hedger
         if hedger is not None:
             stream = job.request.stream
@@ -269,6 +271,9 @@ class Run:
         if failure is None:
             self.status = result.status or 200
             return None
+        if failure.kind == "untranslatable":
+            self.attempts -= 1
+            self._asked = asked
         return self._had().failed(candidate, failure, result)
 
     async def _hedged(
@@ -359,5 +364,6 @@ class Run:
                 superseded=self._superseded,
                 resumed=0 if resumption is None else resumption.resumed,
                 not_resumed=None if resumption is None else resumption.not_resumed,
+                dropped=0 if result is None else result.dropped,
             )
         )

@@ -20,7 +20,7 @@ _MOST_CRASHES: Final = 2
 """Crashes of one provider's task, while it had this request, after which the request is suspected
 of being their cause and is not given to that provider again."""
 
-_FREE: Final[frozenset[FailureKind]] = frozenset({"provider_down", "queue_full"})
+_FREE: Final[frozenset[FailureKind]] = frozenset({"provider_down", "queue_full", "untranslatable"})
 """Failures of the daemon's own: going on after them adds no load to any upstream that failed, so
 they are not paid for out of the retry budget."""
 

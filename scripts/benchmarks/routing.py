@@ -124,7 +124,7 @@ def things(services: Services, count: int) -> Things:
         await exchange(task, ExchangeResult())
 
     async def routed(group: str, _turn: int) -> None:
-        route = services.resolver.resolve(group, "openai")
+        route = services.resolver.resolve(group)
         await services.forwarder.forward(job(route.group), route, sink)
 
     async def all_of(ask: Ask) -> None:

@@ -38,51 +38,49 @@ def resolver() -> Resolver:
 
 
 @pytest.mark.parametrize(
-    ("model", "dialect", "group", "order"),
+    ("model", "group", "order"),
     [
-        ("fast", "openai", "chat", [("o", "o-1")]),
-        ("chat", "anthropic", "chat", [("c", "c-1")]),
-        ("mine", "openai", None, [("o", "o-2")]),
-        ("o-1", "openai", None, [("o", "o-1"), ("o2", "o-1")]),
-        ("o-9", "openai", None, [("o2", "o-9")]),
-        ("claude-x", "anthropic", None, [("c", "claude-x")]),
-        ("o/any/thing", "openai", None, [("o", "any/thing")]),
+        ("fast", "chat", [("o", "o-1"), ("c", "c-1")]),
+        ("chat", "chat", [("o", "o-1"), ("c", "c-1")]),
+        ("mine", None, [("o", "o-2")]),
+        ("o-1", None, [("o", "o-1"), ("o2", "o-1")]),
+        ("o-9", None, [("o2", "o-9")]),
+        ("claude-x", None, [("c", "claude-x")]),
+        ("o/any/thing", None, [("o", "any/thing")]),
     ],
 )
 def test_names_lead_to_candidates(
-    model: str, dialect: str, group: str | None, order: list[tuple[str, str]]
+    model: str, group: str | None, order: list[tuple[str, str]]
 ) -> None:
     made = resolver()
     for _ in range(2):
-        route = made.resolve(model, dialect)
+        route = made.resolve(model)
         assert route.group == group
         assert [(each.provider, each.model) for each in route.order(0.0)] == order
 
 
 @pytest.mark.parametrize(
-    ("model", "dialect", "status", "words"),
+    ("model", "status", "words"),
     [
-        ("o-1", "anthropic", 400, "openai API only"),
-        ("claude-x", "openai", 400, "anthropic API only"),
-        ("bare/x", "openai", 503, "api_key is empty"),
-        ("claud", "openai", 404, "GET /v1/models"),
-        ("fats", "openai", 404, "did you mean 'fast'"),
-        ("nobody/x", "openai", 404, "unknown model"),
-        ("o/", "openai", 404, "unknown model"),
-        ("off", "openai", 503, "disabled"),
-        ("off-group", "openai", 503, "disabled"),
+        ("bare/x", 503, "api_key is empty"),
+        ("claud", 404, "GET /v1/models"),
+        ("fats", 404, "did you mean 'fast'"),
+        ("nobody/x", 404, "unknown model"),
+        ("o/", 404, "unknown model"),
+        ("off", 503, "disabled"),
+        ("off-group", 503, "disabled"),
     ],
 )
-def test_names_that_lead_nowhere_say_why(model: str, dialect: str, status: int, words: str) -> None:
+def test_names_that_lead_nowhere_say_why(model: str, status: int, words: str) -> None:
     with pytest.raises(UnroutableError) as caught:
-        resolver().resolve(model, dialect)
+        resolver().resolve(model)
     assert caught.value.status == status
     assert words in str(caught.value)
 
 
 def test_a_name_as_long_as_a_body_is_not_repeated() -> None:
     with pytest.raises(UnroutableError) as caught:
-        resolver().resolve("x" * 1_000_000, "openai")
+        resolver().resolve("x" * 1_000_000)
     assert len(str(caught.value)) < 500
 
 
@@ -93,18 +91,23 @@ def test_every_name_but_no_pattern_is_listed() -> None:
     assert not any("*" in name or "?" in name for name in names)
 
 
-def test_for_other_requests_than_chat_nobody_is_told_to_use_an_api_that_has_none() -> None:
+def test_what_no_api_of_a_model_has_is_refused() -> None:
     with pytest.raises(UnroutableError) as caught:
-        resolver().resolve("claude-x", "openai", "embeddings")
+        resolver().resolve("claude-x", "embeddings")
     assert caught.value.status == 400
-    assert "anthropic API only" in str(caught.value)
-    assert "ask for it in that API" not in str(caught.value)
+    assert caught.value.code == "operation_not_served"
+    assert "anthropic API only, which has no embeddings" in str(caught.value)
 
 
-@pytest.mark.parametrize("operation", ["chat", "embeddings"])
-def test_of_a_group_only_members_of_the_dialect_are_asked(operation: OperationName) -> None:
-    route = resolver().resolve("chat", "openai", operation)
-    assert [each.provider for each in route.order(0.0)] == ["o"]
+@pytest.mark.parametrize(
+    ("operation", "asked"),
+    [("chat", ["o", "c"]), ("embeddings", ["o"]), ("count_tokens", ["c"])],
+)
+def test_of_a_group_those_are_asked_whose_api_has_what_is_asked_for(
+    operation: OperationName, asked: list[str]
+) -> None:
+    route = resolver().resolve("chat", operation)
+    assert [each.provider for each in route.order(0.0)] == asked
 
 
 @pytest.mark.parametrize(

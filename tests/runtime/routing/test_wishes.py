@@ -47,9 +47,9 @@ def resolver() -> Resolver:
 @pytest.mark.parametrize(
     ("model", "wishes", "group", "order"),
     [
-        ("anything", Wishes(group="chat"), "chat", [("o", "o-1"), ("p", None)]),
-        ("o-1", Wishes(group="fast"), "chat", [("o", "o-1"), ("p", None)]),
-        ("turns", Wishes(group="chat"), "chat", [("o", "o-1"), ("p", None)]),
+        ("anything", Wishes(group="chat"), "chat", [("o", "o-1"), ("p", None), ("c", "c-1")]),
+        ("o-1", Wishes(group="fast"), "chat", [("o", "o-1"), ("p", None), ("c", "c-1")]),
+        ("turns", Wishes(group="chat"), "chat", [("o", "o-1"), ("p", None), ("c", "c-1")]),
         ("anything", Wishes(group="chat", provider="p"), "chat", [("p", None)]),
         ("chat", Wishes(provider="p"), "chat", [("p", None)]),
         ("fast", Wishes(provider="o"), "chat", [("o", "o-1")]),
@@ -60,7 +60,7 @@ def resolver() -> Resolver:
         ("never/heard of", Wishes(provider="p"), None, [("p", "never/heard of")]),
         ("chat", Wishes(failover=False), "chat", [("o", "o-1")]),
         ("chat", Wishes(group="turns", failover=False), "turns", [("o", "o-1")]),
-        ("chat", Wishes(), "chat", [("o", "o-1"), ("p", None)]),
+        ("chat", Wishes(), "chat", [("o", "o-1"), ("p", None), ("c", "c-1")]),
     ],
 )
 def test_wishes_lead_to_candidates(
@@ -70,45 +70,42 @@ def test_wishes_lead_to_candidates(
     group: str | None,
     order: list[tuple[str, str | None]],
 ) -> None:
-    route = resolver.resolve(model, "openai", wishes=wishes)
+    route = resolver.resolve(model, wishes=wishes)
     assert route.group == group
     assert [(each.provider, each.model) for each in route.order(0.0)] == order
-    assert resolver.resolve(model, "openai", wishes=wishes) is route, "it is looked up once"
+    assert resolver.resolve(model, wishes=wishes) is route, "it is looked up once"
 
 
 @pytest.mark.parametrize(
-    ("model", "wishes", "dialect", "says"),
+    ("model", "wishes", "says"),
     [
-        ("chat", Wishes(group="chta"), "openai", (404, "group", "'chta'; did you mean 'chat'?")),
-        ("chat", Wishes(group="zzz"), "openai", (404, "group", "there is chat, turns")),
-        ("chat", Wishes(group="mine"), "openai", (404, "group", "unknown group 'mine'")),
-        ("chat", Wishes(group="off-group"), "openai", (503, None, "disabled")),
-        ("chat", Wishes(provider="bear"), "openai", (404, "provider", "did you mean 'bare'?")),
-        ("chat", Wishes(provider="q" * 999), "openai", (404, "provider", "there is o, p, c, bare")),
-        ("chat", Wishes(provider="bare"), "openai", (503, None, "api_key is empty")),
-        ("chat", Wishes(provider="c"), "openai", (400, None, "anthropic API only")),
-        ("turns", Wishes(provider="c"), "anthropic", (400, "provider", "members are o, p")),
-        ("x", Wishes(group="turns", provider="c"), "anthropic", (400, "provider", "are o, p")),
+        ("chat", Wishes(group="chta"), (404, "group", "'chta'; did you mean 'chat'?")),
+        ("chat", Wishes(group="zzz"), (404, "group", "there is chat, turns")),
+        ("chat", Wishes(group="mine"), (404, "group", "unknown group 'mine'")),
+        ("chat", Wishes(group="off-group"), (503, None, "disabled")),
+        ("chat", Wishes(provider="bear"), (404, "provider", "did you mean 'bare'?")),
+        ("chat", Wishes(provider="q" * 999), (404, "provider", "there is o, p, c, bare")),
+        ("chat", Wishes(provider="bare"), (503, None, "api_key is empty")),
+        ("turns", Wishes(provider="c"), (400, "provider", "members are o, p")),
+        ("x", Wishes(group="turns", provider="c"), (400, "provider", "are o, p")),
         (
             "mine",
             Wishes(provider="p"),
-            "openai",
             (400, "provider", "model of provider o, not of p"),
         ),
-        ("p/x", Wishes(provider="o"), "openai", (400, "provider", "model of provider p, not of o")),
-        ("nobody", Wishes(failover=False), "openai", (404, None, "unknown model")),
+        ("p/x", Wishes(provider="o"), (400, "provider", "model of provider p, not of o")),
+        ("nobody", Wishes(failover=False), (404, None, "unknown model")),
     ],
 )
 def test_wishes_that_cannot_be_fulfilled_say_why(
     resolver: Resolver,
     model: str,
     wishes: Wishes,
-    dialect: str,
     says: tuple[int, str | None, str],
 ) -> None:
     status, wish, words = says
     with pytest.raises(UnroutableError) as caught:
-        resolver.resolve(model, dialect, wishes=wishes)
+        resolver.resolve(model, wishes=wishes)
     assert (caught.value.status, caught.value.wish) == (status, wish)
     assert words in str(caught.value)
     assert len(str(caught.value)) < 400
@@ -119,23 +116,23 @@ def test_no_more_attempts_are_made_than_the_group_allows(
     resolver: Resolver, wished: int | None, made: int
 ) -> None:
     wishes = Wishes(max_attempts=wished, failover=False)
-    assert resolver.resolve("chat", "openai", wishes=wishes).max_attempts == made
+    assert resolver.resolve("chat", wishes=wishes).max_attempts == made
 
 
 def test_without_stand_ins_the_members_still_take_turns(resolver: Resolver) -> None:
-    route = resolver.resolve("turns", "openai", wishes=Wishes(failover=False))
+    route = resolver.resolve("turns", wishes=Wishes(failover=False))
     asked = [[each.provider for each in route.order(0.0)] for _ in range(4)]
     assert asked == [["o"], ["p"], ["o"], ["p"]]
 
 
 def test_wishes_for_one_provider_use_up_nobodys_turns(resolver: Resolver) -> None:
-    resolver.resolve("turns", "openai").order(0.0)
+    resolver.resolve("turns").order(0.0)
     for _ in range(3):
-        resolver.resolve("turns", "openai", wishes=Wishes(provider="p")).order(0.0)
-    assert resolver.resolve("turns", "openai").order(0.0)[0].provider == "p"
+        resolver.resolve("turns", wishes=Wishes(provider="p")).order(0.0)
+    assert resolver.resolve("turns").order(0.0)[0].provider == "p"
 
 
 def test_a_wish_is_looked_up_anew_when_the_providers_have_changed(resolver: Resolver) -> None:
-    route = resolver.resolve("chat", "openai", wishes=Wishes(provider="o"))
+    route = resolver.resolve("chat", wishes=Wishes(provider="o"))
     resolver.forget()
-    assert resolver.resolve("chat", "openai", wishes=Wishes(provider="o")) is not route
+    assert resolver.resolve("chat", wishes=Wishes(provider="o")) is not route
