@@ -91,7 +91,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         superseded: How many of the attempts were cancelled because another one had answered.
         resumed: How often a stream that had broken was continued by another provider.
         not_resumed: Why a broken stream was not continued, where that was wished for.
-        dropped: How many fields of the request and its answer translation had to leave out.
+        dropped: How many fields of the request and its answer translation had to leave out; None
+            where nothing was translated.
     """
 
     request_id: str
@@ -111,7 +112,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     superseded: int = 0
     resumed: int = 0
     not_resumed: str | None = None
-    dropped: int = 0
+    dropped: int | None = None
 
 
 class CircuitChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -29,7 +29,8 @@ class ExchangeResult(msgspec.Struct):
         served: Whether the attempt gave the asker an answer, be it one that broke off.
         ended: When the attempt ended.
         foresaw: Whether the answer closed the provider's rate gate: it said that nothing is left.
-        dropped: How many fields of the request and the answer translation had to leave out.
+        dropped: How many fields of the request and the answer translation had to leave out; None
+            where nothing was translated.
     """
 
     status: int | None = None
@@ -41,7 +42,7 @@ class ExchangeResult(msgspec.Struct):
     served: bool = False
     ended: float = 0.0
     foresaw: bool = False
-    dropped: int = 0
+    dropped: int | None = None
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):

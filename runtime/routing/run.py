@@ -364,6 +364,6 @@ class Run:
                 superseded=self._superseded,
                 resumed=0 if resumption is None else resumption.resumed,
                 not_resumed=None if resumption is None else resumption.not_resumed,
-                dropped=0 if result is None else result.dropped,
+                dropped=None if result is None else result.dropped,
             )
         )

@@ -155,6 +155,7 @@ class Aggregate:
     __slots__ = (
         "_attempts",
         "_cancelled",
+        "_dropped",
         "_duration",
         "_failed",
         "_failed_over",
@@ -172,6 +173,7 @@ class Aggregate:
         "_succeeded",
         "_times",
         "_tokens",
+        "_translated",
     )
 
     def __init__(self) -> None:
@@ -184,6 +186,8 @@ class Aggregate:
         self._failed_over = 0
         self._panic_probes = 0
         self._resumed = 0
+        self._translated = 0
+        self._dropped = 0
         self._not_resumed: dict[str, int] = {}
         self._shed = dict.fromkeys(("front", "client", "bodies"), 0)
         self._duration = 0.0
@@ -221,6 +225,9 @@ class Aggregate:
         why = finished.not_resumed
         if why is not None:
             self._not_resumed[why] = self._not_resumed.get(why, 0) + 1
+        if finished.dropped is not None and finished.provider is not None:
+            self._translated += 1
+            self._dropped += finished.dropped
         if finished.usage is not None:
             self._tokens.add(finished.usage)
         if finished.first_token is not None:
@@ -312,6 +319,8 @@ class Aggregate:
             hedges_cancelled=sum(each.hedges_cancelled for each in self._providers.values()),
             resumed=self._resumed,
             not_resumed=dict(self._not_resumed),
+            translated=self._translated,
+            dropped=self._dropped,
             panic_probes=self._panic_probes,
             shed=ShedCounts(
                 **self._shed,

@@ -132,6 +132,8 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
         hedges_cancelled: Attempts that were cancelled because another provider had answered.
         resumed: Times that a stream which had broken was continued by another provider.
         not_resumed: Streams that broke and were not continued although it was wished, by reason.
+        translated: Requests that were answered by a provider of another API than the asker's.
+        dropped: Fields of such requests, and of their answers, that had to be left out.
         panic_probes: Requests that were let through although every member of their group was kept
             back by its breaker.
         shed: Requests that were sent away because there were too many.
@@ -159,6 +161,8 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     hedges_cancelled: int = 0
     resumed: int = 0
     not_resumed: Mapping[str, int] = {}
+    translated: int = 0
+    dropped: int = 0
     panic_probes: int = 0
     shed: ShedCounts = ShedCounts()
     attempts: int = 0
