@@ -19,6 +19,7 @@ from providers.retry_after import parse_retry_after
 from providers.settings import ProviderInfo, ProviderSettings
 from providers.wire import AnswerFault, Dialect, OperationName, UpstreamError, Usage, WireError
 from providers.wire.chat_events import Done
+from providers.wire.translation.foreign import MARK, without_foreign_thoughts
 
 __all__ = [
     "HOP_BY_HOP",
@@ -217,6 +218,8 @@ class ProviderInterface(ABC):
                 exactly as it is.
         """
         body = request.body
+        if MARK in body:
+            body = without_foreign_thoughts(body)
         if model is not None and model != request.model:
             body = self.dialect.with_model(body, model)
         head = request.derived.get(self)

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-from providers.interface import ProviderInterface
+import msgspec
+
+from providers.interface import ForwardRequest, ProviderInterface
 from providers.wire import OPENAI, Dialect, OperationName
+from providers.wire.translation.foreign import without_reasoning_members
 
 __all__ = ["OpenAIProvider"]
 
@@ -17,6 +20,13 @@ class OpenAIProvider(ProviderInterface):
     paths: ClassVar[Mapping[str, Mapping[OperationName, str]]] = MappingProxyType(
         {"openai": {"chat": "/chat/completions", "embeddings": "/embeddings"}}
     )
+
+    def transform_request(self, request: ForwardRequest, model: str | None) -> bytes:
+        """See ``ProviderInterface.transform_request``; OpenAI's own takes no thoughts back."""
+        body = request.body
+        if self.official and (b'"reasoning_content"' in body or b'"reasoning_details"' in body):
+            request = msgspec.structs.replace(request, body=without_reasoning_members(body))
+        return super().transform_request(request, model)
 
     def auth_headers(self) -> list[tuple[bytes, bytes]]:
         """Return the bearer token, when there is a key."""
