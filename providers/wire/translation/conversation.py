@@ -345,6 +345,8 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
         user: Who is asking, as the provider's abuse watch wants to know it.
         service_tier: The class of service, in the dialect's own word.
         cache: A wish to cache the whole prompt, wherever that is possible (top level).
+        old_calls: Whether the asker knows calls of functions only as they were before there were
+            tools (``functions``, ``function_call``): one at a time, without an id.
         extras: All other members, by name as they were, with their values: known to the asker's
             dialect only, or to no dialect yet.
     """
@@ -367,4 +369,5 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     user: str | None = None
     service_tier: str | None = None
     cache: CacheControl | None = None
+    old_calls: bool = False
     extras: dict[str, Any] = {}
