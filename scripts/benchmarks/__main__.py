@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import forward, messaging, routing
+from benchmarks import forward, messaging, routing, translation
 
 BENCHMARKS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "forward": forward.main,
     "messaging": messaging.main,
     "routing": routing.main,
+    "translation": translation.main,
 }
 
 
