@@ -198,7 +198,9 @@ class UpstreamProvider(ProviderConfig, frozen=True, kw_only=True):
         Meta(
             description="The HTTP proxy to go through, `http://user:password@host:port`; `none` "
             "for none. Left out, or `auto`, it is the one that `HTTPS_PROXY`, `HTTP_PROXY`, "
-            "`ALL_PROXY` and `NO_PROXY` name. Never shown but for its host."
+            "`ALL_PROXY` and `NO_PROXY` name. Never shown but for its host.",
+            # To some, blank would be no proxy, to others the environment's: it is not guessed.
+            extra={"instead": "none for no proxy, auto for the one of the environment"},
         ),
     ] = None
     http2: Annotated[

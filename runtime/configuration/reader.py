@@ -116,6 +116,8 @@ class Reader:
             if _is_nothing(node):
                 # An empty secret still tells where it should have come from.
                 if isinstance(shape, Hidden):
+                    if shape.instead and not node.variables:
+                        return self._broken(node, _blank(shape))
                     return Secret("", f"{_source(node)} is empty or not set")
                 return _ABSENT
         self.places.note(path, None, node)
@@ -137,7 +139,9 @@ class Reader:
         text = node.text
         free = node.plain or bool(node.variables)  # may mean more than text
         match shape:
-            case Hidden():
+            case Hidden(instead):
+                if instead and not node.variables and not text.strip():
+                    return self._broken(node, _blank(shape))
                 return Secret(text.strip(), _source(node))
             case Text(min_length):
                 if node.plain and not node.variables and _means_more(text):
@@ -291,6 +295,10 @@ class Reader:
         where = _dotted(path) if path else "the file"
         message = f"{where} needs the key {declared.name}: {expected(declared.shape)}"
         return Problem(self.places.file, node.line, node.column, message)
+
+
+def _blank(shape: Hidden) -> str:
+    return f"expected text, found nothing; write {shape.instead}"
 
 
 def _source(node: Scalar) -> str:

@@ -78,8 +78,8 @@ def _shape(shape: Shape, definitions: dict[str, Any]) -> dict[str, Any]:
     match shape:
         case Text(min_length):
             return {"type": "string"} | ({"minLength": min_length} if min_length else {})
-        case Hidden():
-            return {"type": "string"}
+        case Hidden(instead):
+            return {"type": "string"} | ({"pattern": r"\S"} if instead else {})
         case Truth():
             return {"anyOf": [{"type": "boolean"}, _VARIABLE]}
         case Choice(words):

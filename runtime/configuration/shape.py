@@ -76,7 +76,13 @@ class Text(Struct, frozen=True):
 
 
 class Hidden(Struct, frozen=True):
-    """Text that is never shown."""
+    """Text that is never shown.
+
+    Attributes:
+        instead: What to write in place of nothing, in words; empty where it may be left blank.
+    """
+
+    instead: str = ""
 
 
 class Truth(Struct, frozen=True):
@@ -230,7 +236,8 @@ def _shape(annotation: Any, marks: list[Any]) -> Shape:
     if annotation is str:
         return Text(min_length)
     if annotation is Secret:
-        return Hidden()
+        extras = (m.extra for m in metas if m.extra is not None)
+        return Hidden(next((each["instead"] for each in extras if "instead" in each), ""))
     if isinstance(annotation, type) and issubclass(annotation, Struct):
         return Section(annotation)
     raise TypeError(f"a configuration cannot hold a {annotation}")

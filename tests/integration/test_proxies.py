@@ -110,7 +110,7 @@ def test_the_proxy_of_the_environment_is_used_again_and_again_with_its_password(
 def test_requests_are_sent_as_without_a_proxy(behind: Behind, start_daemon: StartDaemon) -> None:
     with Proxy(behind.plain.port) as proxy:
         url = f"http://127.0.0.1:{proxy.port}"
-        direct = upstream("openai", behind.plain.url + "/v1", proxy=None)
+        direct = upstream("openai", behind.plain.url + "/v1", proxy="none")
         proxied = upstream("openai", f"http://{HOST}/v1", proxy=url)
         daemon = start_daemon(config({"direct": direct, "proxied": proxied}))
         for name in ("direct", "proxied"):

@@ -122,6 +122,13 @@ class TestTheSchema:
         ]
         assert kinds == ["openai", "anthropic", "simulated"]
 
+    def test_a_proxy_must_not_be_left_blank_as_the_reader_has_it_too(self) -> None:
+        for kind in ("OpenAIProvider", "AnthropicProvider"):
+            proxy = json_schema()["$defs"][kind]["properties"]["proxy"]
+            assert proxy["type"] == "string"
+            assert re.search(proxy["pattern"], "${PROXY:-}")
+            assert not re.search(proxy["pattern"], " ")
+
     def test_defaults_are_written_as_in_a_file(self) -> None:
         definitions = json_schema()["$defs"]
         assert definitions["TimeoutsConfig"]["properties"]["request"]["default"] == "10m"

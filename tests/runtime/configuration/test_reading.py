@@ -255,6 +255,11 @@ class TestVariables:
         text = "{socket: '${S:-}', tcp: {port: '${P:-}'}, logging: {level: '${L:-}'}}"
         assert read(tmp_path, text) == Config()
 
+    def test_a_proxy_that_comes_to_nothing_counts_as_left_out(self, tmp_path: Path) -> None:
+        text = "providers: {p: {kind: openai, proxy: '${P:-}'}}"
+        left_out = read(tmp_path, "providers: {p: {kind: openai}}").providers["p"]
+        assert read(tmp_path, text).providers["p"] == left_out
+
     def test_two_dollars_are_one(self, tmp_path: Path) -> None:
         text = "providers: {p: {kind: openai, models: ['$${X}', 'a$b', '$$$$', '$']}}"
         models = read(tmp_path, text, {"X": "no"}).providers["p"].models
