@@ -17,7 +17,7 @@ from providers.patterns import matches_any
 from providers.prices import Cost, PriceTable, cost_of, estimate_usage
 from providers.retry_after import parse_retry_after
 from providers.settings import ProviderInfo, ProviderSettings
-from providers.wire import AnswerFault, Dialect, OperationName, UpstreamError, Usage, WireError
+from providers.wire import AnswerFault, Dialect, OperationName, UpstreamError, Usage
 from providers.wire.chat_events import Done
 from providers.wire.translation.foreign import MARK, without_foreign_thoughts
 
@@ -259,7 +259,8 @@ class ProviderInterface(ABC):
         Args:
             request: The request, with or without a model.
             on_event: Takes the events; see ``providers.chat.stream_chat``.
-            carry: The way to this provider: the interface itself does no input or output.
+            carry: The way to this provider, by which a request in another dialect is translated: the
+                interface itself does no input or output.
             model: The model to ask for, in place of the one the request names.
             dialect: The dialect the request is in; None finds out.
 
@@ -268,13 +269,11 @@ class ProviderInterface(ABC):
 
         Raises:
             ChatError: There is no complete answer.
-            WireError: It is no request, or none in this provider's dialect.
+            WireError: It is no request.
         """
-        own = self.dialect.name
-        for body in chat_bodies(request, model=model, dialect=dialect):
-            if body.dialect == own:
-                return await stream_chat(body, on_event, carry)
-        raise WireError(f"the request is not one of the {own} API, which {self.name} speaks")
+        bodies = chat_bodies(request, model=model, dialect=dialect)
+        own = (body for body in bodies if body.dialect in self.spoken)
+        return await stream_chat(next(own, bodies[0]), on_event, carry)
 
     def estimate_cost(
         self, what: AnyRequest | Usage, model: str, table: PriceTable | None = None
