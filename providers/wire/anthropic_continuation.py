@@ -11,10 +11,20 @@ from providers.wire.continuation import Continuation, Obstacle, ResumeStyle
 __all__ = ["AnthropicContinuation"]
 
 _TAKES_PREFILL = re.compile(
-    r"(?:.*[/.])?claude-(?:2|instant|3|haiku-4|(?:opus|sonnet)-4-(?:0|1|5|20\d{6})(?:\D|$))"
+    r"(?:.*[/.])?claude-"
+    r"(?:(?:instant|2|3)(?:[-.]|$)"
+    r"|haiku-4[-.]5(?:[-@:]|$)"
+    r"|(?:opus|sonnet)-4(?:$|(?:[-.][015]|[-@]20\d{6})(?:[-@:]|$)))"
 )
-"""Models that go on from an assistant's message; later ones refuse a request that ends in one, and
-what other servers do with it is not known: those are asked in words, which all understand."""
+"""Models that go on from an assistant's message, by their names at Anthropic and at other houses
+(``us.anthropic.claude-…-v1:0``, ``claude-…@date``, ``anthropic/claude-opus-4.5``).
+
+Anthropic's guides to migration, and the section "Prefill not supported" of its page on errors, say
+that every model from Claude 4.6 on answers such a request with a 400; the last to take it are Opus,
+Sonnet and Haiku 4.5 (as of November 2026). So this names the models that do, of which no more will
+come. What is not among them is asked in words, which all understand: later models, names that tell
+no version, other servers.
+"""
 
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'

@@ -23,17 +23,36 @@ def begun(joined: AnthropicContinuation, *words: str) -> AnthropicContinuation:
 @pytest.mark.parametrize(
     ("model", "style"),
     [
+        ("claude-instant-1.2", "prefill"),
+        ("claude-2.1", "prefill"),
         ("claude-3-5-haiku-latest", "prefill"),
+        ("anthropic/claude-3.7-sonnet", "prefill"),
+        ("claude-sonnet-4-0", "prefill"),
         ("claude-sonnet-4-20250514", "prefill"),
+        ("claude-sonnet-4@20250514", "prefill"),
+        ("anthropic/claude-opus-4", "prefill"),
         ("claude-opus-4-1-20250805", "prefill"),
         ("claude-opus-4-5", "prefill"),
+        ("anthropic/claude-opus-4.5", "prefill"),
         ("claude-haiku-4-5", "prefill"),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "prefill"),
         ("claude-opus-4-6", "instruction"),
+        ("us.anthropic.claude-opus-4-6-v1", "instruction"),
+        ("anthropic/claude-sonnet-4.6", "instruction"),
+        ("claude-opus-4-8", "instruction"),
+        ("claude-opus-4-10", "instruction"),
+        ("claude-haiku-4-6", "instruction"),
+        ("claude-mythos-preview", "instruction"),
+        ("claude-fable-5-1", "instruction"),
+        ("claude-haiku-5-5", "instruction"),
         ("claude-sonnet-5-5", "instruction"),
+        ("claude-opus-4-latest", "instruction"),
+        ("claude-30", "instruction"),
+        ("claude-next", "instruction"),
         ("sim-claude-1", "instruction"),
     ],
 )
-def test_only_models_that_take_a_prefill_get_one(model: str, style: str) -> None:
+def test_only_models_known_to_take_a_prefill_get_one(model: str, style: str) -> None:
     assert anthropic().style("auto", model) == style
 
 
