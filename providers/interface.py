@@ -259,8 +259,8 @@ class ProviderInterface(ABC):
         Args:
             request: The request, with or without a model.
             on_event: Takes the events; see ``providers.chat.stream_chat``.
-            carry: The way to this provider, by which a request in another dialect is translated: the
-                interface itself does no input or output.
+            carry: The way to this provider, by which a request in another dialect is translated:
+                the interface itself does no input or output.
             model: The model to ask for, in place of the one the request names.
             dialect: The dialect the request is in; None finds out.
 
