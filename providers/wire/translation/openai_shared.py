@@ -32,6 +32,7 @@ __all__ = [
     "effort_of",
     "fit_call_id",
     "fit_tool_name",
+    "fit_user",
     "fits_strict",
     "flat_format",
     "message_path",
@@ -218,6 +219,7 @@ def data_url(source: Source, media_type: str) -> str | None:
     return source.url
 
 
+_LONGEST_USER: Final = 128
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -247,6 +249,11 @@ def fit_call_id(call_id: str, longest: int) -> str:
     if 0 < len(call_id) <= longest:
         return call_id
     return "call_" + _digest(call_id, 24)
+
+
+def fit_user(user: str) -> str:
+    """Return who is asking, no longer than OpenAI allows; the same one always gives the same."""
+    return user if len(user) <= _LONGEST_USER else _digest(user, 64)
 
 
 def _digest(text: str, length: int) -> str:

@@ -1,0 +1,268 @@
+"""Writing the messages of a conversation for chat completions."""
+
+from typing import Any, Final
+
+import msgspec
+
+from providers.wire.faults import WireError
+from providers.wire.translation.chat_parts import PartWriter, thinking_path
+from providers.wire.translation.codec import Dropped, Target
+from providers.wire.translation.conversation import (
+    Conversation,
+    Message,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from providers.wire.translation.openai_shared import (
+    fit_call_id,
+    fit_tool_name,
+    message_path,
+    with_error_mark,
+)
+
+__all__ = ["encode_messages"]
+
+_LONGEST_ID: Final = 40
+_ELSEWHERE: Final = "The result is in the next message."
+"""What a tool message says whose content it cannot hold; the API refuses an empty one."""
+
+
+def encode_messages(
+    request: Conversation, target: Target, dropped: Dropped
+) -> list[dict[str, Any]]:
+    """Return ``messages``.
+
+    What tools returned goes into messages of their own, which come right after the calls. Pictures
+    and documents among it cannot be there; the next message of the user has them.
+
+    Args:
+        request: The request.
+        target: To whom it goes.
+        dropped: Takes what is not carried.
+
+    Raises:
+        WireError: A message has nothing that could be carried, or there is none left.
+    """
+    writer = _Writer(request, target, dropped)
+    for number, message in enumerate(request.messages):
+        writer.write(number, message)
+    writer.flush()
+    if not writer.out:
+        raise WireError("messages: at least one message is expected", param="messages")
+    last = request.messages[-1]
+    if (
+        last.role == "assistant"
+        and request.dialect == "anthropic"
+        and writer.out[-1].get("content")
+    ):
+        # The answer goes on from it with Anthropic; here it is a message that has been said.
+        dropped.add(message_path(request, len(request.messages) - 1))
+    return writer.out
+
+
+class _Writer:
+    """Writes messages one after the other."""
+
+    __slots__ = ("_dropped", "_official", "_parts", "_pictures", "_request", "out")
+
+    def __init__(self, request: Conversation, target: Target, dropped: Dropped) -> None:
+        self._request = request
+        self._official = target.official
+        self._dropped = dropped
+        self._parts = PartWriter(request, target, dropped)
+        self._pictures: list[dict[str, Any]] = []
+        self.out: list[dict[str, Any]] = []
+
+    def write(self, number: int, message: Message) -> None:
+        """Write one message."""
+        parts = message.parts
+        role: str = message.role
+        if role == "developer" and not self._official:
+            role = "system"
+        if message.extras:
+            self._extras(number, message)
+        if role == "assistant":
+            self.flush()
+            self._assistant(number, message)
+            return
+        if len(parts) == 1 and message.plain and type(parts[0]) is Text and not parts[0].cache:
+            self.flush()
+            self._append(role, parts[0].text, message.name)
+            return
+        path = f"{message_path(self._request, number)}.content"
+        if path == "system.content":
+            path = "system"
+        if any(type(part) is ToolResult for part in parts):
+            rest: list[Part] = []
+            for at, part in enumerate(parts):
+                if type(part) is ToolResult:
+                    self._result(part, f"{path}[{at}]")
+                else:
+                    rest.append(part)
+            if not rest:
+                return
+            parts = tuple(rest)
+        self._parts.lost = ""
+        content = self._parts.content(parts, path)
+        if role == "user" and self._pictures:
+            content = self._pictures + content
+            self._pictures = []
+        if content:
+            self.flush()
+            self._append(role, self._short(content, message), message.name)
+        elif self._parts.lost:
+            raise WireError(
+                f"{self._parts.lost}: the provider takes no such content",
+                param=self._parts.lost,
+                code="unsupported_content",
+            )
+
+    def flush(self) -> None:
+        """Write the pictures that tools returned, where no message of the user took them."""
+        if self._pictures:
+            self._append("user", self._pictures, None)
+            self._pictures = []
+
+    def _append(self, role: str, content: object, name: str | None) -> None:
+        written: dict[str, Any] = {"role": role, "content": content}
+        if name is not None:
+            written["name"] = name
+        self.out.append(written)
+
+    def _extras(self, number: int, message: Message) -> None:
+        path = message_path(self._request, number)
+        for name in message.extras:
+            if self._request.dialect != "openai" or name != "audio":
+                self._dropped.add(f"{path}.{name}")
+
+    def _short(self, content: list[dict[str, Any]], message: Message) -> object:
+        """Return a content as a string where the asker had one, or would if it could.
+
+        Only this API tells a string from a list of one text; not every server takes lists.
+        """
+        string = message.plain or self._request.dialect != "openai"
+        if string and len(content) == 1 and content[0].keys() == {"type", "text"}:
+            return content[0]["text"]
+        return content
+
+    def _result(self, result: ToolResult, path: str) -> None:
+        parts = with_error_mark(result.parts) if result.is_error else result.parts
+        if len(parts) == 1 and type(parts[0]) is Text and result.cache is None:
+            text = parts[0]
+            if text.cache is None and not text.citations:
+                self._tool(result, text.text)
+                return
+        written = self._parts.content(parts, f"{path}.content")
+        texts = [part for part in written if part.get("type") == "text"]
+        others = [part for part in written if part.get("type") != "text"]
+        self._parts.cached(texts, result.cache, path)
+        if others:
+            head = f"The result of the tool call {fit_call_id(result.call_id, _LONGEST_ID)}:"
+            self._pictures += [{"type": "text", "text": head}, *others]
+            if not texts:
+                self._tool(result, _ELSEWHERE)
+                return
+        if not texts:
+            self._tool(result, "")
+        elif len(texts) == 1 and texts[0].keys() == {"type", "text"}:
+            self._tool(result, texts[0]["text"])
+        else:
+            self._tool(result, texts)
+
+    def _tool(self, result: ToolResult, content: object) -> None:
+        call_id = fit_call_id(result.call_id, _LONGEST_ID)
+        self.out.append({"role": "tool", "tool_call_id": call_id, "content": content})
+
+    def _assistant(self, number: int, message: Message) -> None:
+        texts: list[Part] = []
+        calls: list[dict[str, Any]] = []
+        refusal: str | None = None
+        path = ""
+        for part in message.parts:
+            kind = type(part)
+            if kind is Text:
+                texts = _joined(texts, part)
+            elif kind is ToolCall:
+                assert isinstance(part, ToolCall)
+                calls.append(_call(part, official=self._official))
+                if part.cache is not None:
+                    path = path or message_path(self._request, number)
+                    self._parts.drop_cache(f"{path}.content[{message.parts.index(part)}]")
+            elif kind is Thinking:
+                self._dropped.add(thinking_path(self._request))
+            elif kind is Refusal and self._official and refusal is None:
+                assert isinstance(part, Refusal)
+                refusal = part.text
+            else:
+                texts.append(part)
+        written: dict[str, Any] = {"role": "assistant", "content": None}
+        if len(texts) == 1 and type(texts[0]) is Text and not texts[0].cache and message.plain:
+            written["content"] = texts[0].text
+        elif texts:
+            path = path or message_path(self._request, number)
+            content = self._parts.content(texts, f"{path}.content")
+            if content:
+                written["content"] = self._short(content, message)
+        if message.name is not None:
+            written["name"] = message.name
+        if refusal is not None:
+            written["refusal"] = refusal
+        if calls:
+            written["tool_calls"] = calls
+        if self._request.dialect == "openai" and message.extras.get("audio") is not None:
+            written["audio"] = message.extras["audio"]
+        if written["content"] is None and len(written) == 2:
+            return
+        last = self.out[-1] if self.out else None
+        if last is None or last["role"] != "assistant" or not (calls or "tool_calls" in last):
+            self.out.append(written)
+        else:
+            _merge(last, written)
+
+
+def _joined(texts: list[Part], text: Part) -> list[Part]:
+    """Add a text to those before; pieces that were parted for their citations are one text."""
+    assert isinstance(text, Text)
+    last = texts[-1] if texts else None
+    if type(last) is Text and (last.citations or text.citations) and last.cache is None:
+        texts[-1] = msgspec.structs.replace(
+            text,
+            text=last.text + text.text,
+            citations=last.citations + text.citations,
+            citations_of=last.citations_of or text.citations_of,
+        )
+    else:
+        texts.append(text)
+    return texts
+
+
+def _call(call: ToolCall, *, official: bool) -> dict[str, Any]:
+    call_id = fit_call_id(call.id, _LONGEST_ID)
+    name = fit_tool_name(call.name) if official else call.name
+    if call.custom:
+        custom = {"name": name, "input": call.arguments}
+        return {"id": call_id, "type": "custom", "custom": custom}
+    function = {"name": name, "arguments": call.arguments or "{}"}
+    return {"id": call_id, "type": "function", "function": function}
+
+
+def _merge(last: dict[str, Any], message: dict[str, Any]) -> None:
+    """Add an assistant's message to the one before: calls must be all in one."""
+    if message["content"] is not None:
+        if last["content"] is None:
+            last["content"] = message["content"]
+        else:
+            last["content"] = [*_listed(last["content"]), *_listed(message["content"])]
+    if "tool_calls" in message:
+        last["tool_calls"] = [*last.get("tool_calls", ()), *message["tool_calls"]]
+    for name in ("refusal", "name", "audio"):
+        if name in message:
+            last.setdefault(name, message[name])
+
+
+def _listed(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
