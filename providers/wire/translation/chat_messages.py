@@ -67,12 +67,13 @@ def encode_messages(
 class _Writer:
     """Writes messages one after the other."""
 
-    __slots__ = ("_dropped", "_official", "_parts", "_pictures", "_request", "out")
+    __slots__ = ("_dropped", "_fitting", "_official", "_parts", "_pictures", "_request", "out")
 
     def __init__(self, request: Conversation, target: Target, dropped: Dropped) -> None:
         self._request = request
         self._official = target.official
         self._dropped = dropped
+        self._fitting: set[str] = set()
         self._parts = PartWriter(request, target, dropped)
         self._pictures: list[dict[str, Any]] = []
         self.out: list[dict[str, Any]] = []
@@ -81,33 +82,36 @@ class _Writer:
         """Write one message."""
         parts = message.parts
         role: str = message.role
-        if role == "developer" and not self._official:
-            role = "system"
         if message.extras:
             self._extras(number, message)
         if role == "assistant":
-            self.flush()
+            if self._pictures:
+                self.flush()
             self._assistant(number, message)
             return
-        if len(parts) == 1 and message.plain and type(parts[0]) is Text and not parts[0].cache:
-            self.flush()
-            self._append(role, parts[0].text, message.name)
-            return
-        path = f"{message_path(self._request, number)}.content"
-        if path == "system.content":
-            path = "system"
-        if any(type(part) is ToolResult for part in parts):
+        if len(parts) == 1:
+            part = parts[0]
+            if type(part) is ToolResult:
+                self._result(part, number, 0)
+                return
+            if type(part) is Text and message.plain and part.cache is None:
+                if self._pictures:
+                    self.flush()
+                self._append(role, part.text, message.name)
+                return
+        else:
             rest: list[Part] = []
             for at, part in enumerate(parts):
                 if type(part) is ToolResult:
-                    self._result(part, f"{path}[{at}]")
+                    self._result(part, number, at)
                 else:
                     rest.append(part)
-            if not rest:
-                return
-            parts = tuple(rest)
+            if len(rest) < len(parts):
+                if not rest:
+                    return
+                parts = tuple(rest)
         self._parts.lost = ""
-        content = self._parts.content(parts, path)
+        content = self._parts.content(parts, _content_path(self._request, number))
         if role == "user" and self._pictures:
             content = self._pictures + content
             self._pictures = []
@@ -128,6 +132,8 @@ class _Writer:
             self._pictures = []
 
     def _append(self, role: str, content: object, name: str | None) -> None:
+        if role == "developer" and not self._official:
+            role = "system"
         written: dict[str, Any] = {"role": role, "content": content}
         if name is not None:
             written["name"] = name
@@ -149,13 +155,14 @@ class _Writer:
             return content[0]["text"]
         return content
 
-    def _result(self, result: ToolResult, path: str) -> None:
+    def _result(self, result: ToolResult, number: int, at: int) -> None:
         parts = with_error_mark(result.parts) if result.is_error else result.parts
         if len(parts) == 1 and type(parts[0]) is Text and result.cache is None:
             text = parts[0]
             if text.cache is None and not text.citations:
                 self._tool(result, text.text)
                 return
+        path = f"{_content_path(self._request, number)}[{at}]"
         written = self._parts.content(parts, f"{path}.content")
         texts = [part for part in written if part.get("type") == "text"]
         others = [part for part in written if part.get("type") != "text"]
@@ -188,7 +195,7 @@ class _Writer:
                 texts = _joined(texts, part)
             elif kind is ToolCall:
                 assert isinstance(part, ToolCall)
-                calls.append(_call(part, official=self._official))
+                calls.append(self._call(part))
                 if part.cache is not None:
                     path = path or message_path(self._request, number)
                     self._parts.drop_cache(f"{path}.content[{message.parts.index(part)}]")
@@ -223,6 +230,25 @@ class _Writer:
         else:
             _merge(last, written)
 
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        call_id = fit_call_id(call.id, _LONGEST_ID)
+        name = call.name
+        if self._official and name not in self._fitting:
+            fitting = fit_tool_name(name)
+            if fitting == name:
+                self._fitting.add(name)
+            name = fitting
+        if call.custom:
+            custom = {"name": name, "input": call.arguments}
+            return {"id": call_id, "type": "custom", "custom": custom}
+        function = {"name": name, "arguments": call.arguments or "{}"}
+        return {"id": call_id, "type": "function", "function": function}
+
+
+def _content_path(request: Conversation, number: int) -> str:
+    path = message_path(request, number)
+    return path if path == "system" else f"{path}.content"
+
 
 def _joined(texts: list[Part], text: Part) -> list[Part]:
     """Add a text to those before; pieces that were parted for their citations are one text."""
@@ -238,16 +264,6 @@ def _joined(texts: list[Part], text: Part) -> list[Part]:
     else:
         texts.append(text)
     return texts
-
-
-def _call(call: ToolCall, *, official: bool) -> dict[str, Any]:
-    call_id = fit_call_id(call.id, _LONGEST_ID)
-    name = fit_tool_name(call.name) if official else call.name
-    if call.custom:
-        custom = {"name": name, "input": call.arguments}
-        return {"id": call_id, "type": "custom", "custom": custom}
-    function = {"name": name, "arguments": call.arguments or "{}"}
-    return {"id": call_id, "type": "function", "function": function}
 
 
 def _merge(last: dict[str, Any], message: dict[str, Any]) -> None:

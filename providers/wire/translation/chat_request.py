@@ -1,6 +1,6 @@
 """Decoding a chat completion's request."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -11,6 +11,7 @@ from providers.wire.translation.chat_fields import (
     AudioPart,
     Breakpoint,
     CustomCall,
+    DeveloperMessage,
     FilePart,
     Function,
     FunctionMessage,
@@ -19,8 +20,10 @@ from providers.wire.translation.chat_fields import (
     PartFields,
     RefusalPart,
     RequestFields,
+    SystemMessage,
     TextPart,
     ToolMessage,
+    UserMessage,
 )
 from providers.wire.translation.chat_options import (
     decode_choice,
@@ -42,6 +45,7 @@ from providers.wire.translation.conversation import (
     Part,
     Reasoning,
     Refusal,
+    Role,
     Source,
     Text,
     ToolCall,
@@ -53,6 +57,13 @@ __all__ = ["decode_request"]
 
 _decoder = msgspec.json.Decoder(RequestFields)
 _any_decoder = msgspec.json.Decoder()
+
+_NONE: Final[dict[str, Any]] = {}
+_SAID_BY: Final[dict[type[msgspec.Struct], Role]] = {
+    SystemMessage: "system",
+    DeveloperMessage: "developer",
+    UserMessage: "user",
+}
 
 
 def decode_request(body: bytes) -> Conversation:
@@ -143,38 +154,45 @@ def _messages(fields: RequestFields, unknown: dict[int, dict[str, Any]]) -> tupl
     messages: list[Message] = []
     open_call = ""
     for number, each in enumerate(fields.messages):
-        extras = unknown.get(number, {}) if unknown else {}
-        kind = type(each)
+        extras = unknown.get(number, _NONE) if unknown else _NONE
         content = each.content
-        if kind is AssistantMessage:
-            assert isinstance(each, AssistantMessage)
+        if type(each) is AssistantMessage:
             if each.function_call is not None:
                 open_call = f"call_{number}"
             messages.append(_assistant(each, number, extras))
             continue
-        if content is None and kind is not FunctionMessage:
+        if content is None and type(each) is not FunctionMessage:
             path = f"messages[{number}].content"
             raise WireError(
                 f"{path}: expected str or array, got null", param=path, code="invalid_type"
             )
-        parts, plain = _parts(content)
-        if kind is ToolMessage:
-            assert isinstance(each, ToolMessage)
+        plain = isinstance(content, str)
+        parts: tuple[Part, ...]
+        if isinstance(content, str):
+            parts = (Text(content),)
+        else:
+            parts = tuple([_part(part) for part in content or ()])
+        if type(each) is ToolMessage:
             result = ToolResult(call_id=each.tool_call_id, parts=parts)
             messages.append(Message("user", (result,), None, plain, extras))
-        elif kind is FunctionMessage:
+        elif type(each) is FunctionMessage:
             result = ToolResult(call_id=open_call or f"call_{number}", parts=parts)
             messages.append(Message("user", (result,), None, plain, extras))
         else:
-            role = each.__struct_config__.tag
-            messages.append(Message(role, parts, each.name, plain, extras))  # type: ignore[arg-type]  # the tags of what is left are roles
+            messages.append(Message(_SAID_BY[type(each)], parts, each.name, plain, extras))
     return tuple(messages)
 
 
 def _assistant(message: AssistantMessage, number: int, extras: dict[str, Any]) -> Message:
     thought = message.reasoning_content or message.reasoning
     details = message.reasoning_details
-    parts, plain = _parts(message.content)
+    content = message.content
+    plain = isinstance(content, str)
+    parts: tuple[Part, ...]
+    if isinstance(content, str):
+        parts = (Text(content),)
+    else:
+        parts = tuple([_part(part) for part in content]) if content else ()
     if thought or details:
         parts = (*thoughts_of(thought, details), *parts)
     if message.refusal:
@@ -191,7 +209,7 @@ def _assistant(message: AssistantMessage, number: int, extras: dict[str, Any]) -
         old = message.function_call
         parts = (*parts, ToolCall(f"call_{number}", old.name, _arguments(old)))
     if message.audio is not None:
-        extras["audio"] = message.audio
+        extras = {**extras, "audio": message.audio}
     return Message("assistant", parts, message.name, plain, extras)
 
 
@@ -200,15 +218,6 @@ def _arguments(function: Function) -> str:
     if isinstance(arguments, str):
         return arguments
     return msgspec.json.encode(arguments).decode() if arguments is not None else ""
-
-
-def _parts(content: str | list[PartFields] | None) -> tuple[tuple[Part, ...], bool]:
-    """Return the parts of a content, and whether it was a string."""
-    if isinstance(content, str):
-        return (Text(content),), True
-    if content is None:
-        return (), False
-    return tuple([_part(part) for part in content]), False
 
 
 def _part(part: PartFields) -> Part:
