@@ -218,11 +218,16 @@ class Circuit:
             now: The present time.
             slow: Whether a call that went well was slow; None when it does not say.
         """
-        self.tick(now)
+        if self.state == "open":
+            self.tick(now)
         if started < self.since:
             return
         if self.state == "closed" or self.state == "forced_closed":  # noqa: PLR1714 - no set look-up on the hot path
-            self._count(failed=failed, slow=slow, started=started, now=now)
+            if failed or slow:
+                self._count(failed=failed, slow=slow, started=started, now=now)
+            else:
+                self.window.add(now, failed=False, slow=slow)
+                self.consecutive = 0
         elif self.state == "half_open":
             self._judge_probe(failed=failed, slow=slow is True, now=now)
 
@@ -276,6 +281,7 @@ class Circuit:
         self.until = now + whole / 2 + self._fraction() * whole / 2
 
     def _count(self, *, failed: bool, slow: bool | None, started: float, now: float) -> None:
+        """Count a call that failed or was slow, and trip if it is one too many."""
         self.window.add(now, failed=failed, slow=slow)
         if failed:
             if started >= self._burst or now > self._burst + _BURST:
@@ -283,8 +289,6 @@ class Circuit:
                 self.consecutive += 1
         else:
             self.consecutive = 0
-            if not slow:
-                return
         if self.state == "closed":
             why = self._reason_to_trip(slow=not failed)
             if why:

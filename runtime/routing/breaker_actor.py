@@ -1,9 +1,10 @@
-"""The breaker of one provider as an actor: it hears of every attempt and keeps the view true.
+"""The breaker of one provider as an actor: it hears of attempts and keeps the view true.
 
-Asking needs no message: askers look at the published ``BreakerView``. The actor records outcomes,
-takes commands, and sets a timer for each state that ends by time, so that what health shows is
-right also when nobody asks. A new incarnation goes on with the published view: what is open stays
-open until its time, and permits that were out when the old one died are called back.
+Asking needs no message: askers look at the published ``BreakerView``, and count there what changes
+no state, the successes of a closed circuit. The actor records all other outcomes, takes commands,
+and sets a timer for each state that ends by time, so that what health shows is right also when
+nobody asks. A new incarnation goes on with the published view: what is open stays open until its
+time, and permits that were out when the old one died are called back.
 """
 
 import logging
@@ -103,6 +104,7 @@ class Breaker(Actor):
         view.configure(self._settings)
         view.circuit.recall_permits()
         view.account.recall_permits()
+        view.unheard = 0  # the mailbox of the incarnation before is gone
         self._view = view
         self._seen = {"circuit": view.circuit.state, "account": view.account.state}
         self._observer = self.system.ref(self._observer_name)
@@ -115,6 +117,8 @@ class Breaker(Actor):
         assert view is not None
         first_token: float | None = None
         if type(message) is Attempt:
+            if view.unheard:
+                view.unheard -= 1
             if message.proved:
                 # It was a probe, and its first token has settled the question.
                 return
@@ -138,7 +142,7 @@ class Breaker(Actor):
         if verdict == "ok":
             now = message.ended
             fine = circuit.passing and account.passing
-            slow = circuit.is_slow(first_token)
+            slow = None if first_token is None else circuit.is_slow(first_token)
             circuit.record(failed=False, started=message.started, now=now, slow=slow)
             if fine and not slow:
                 # A success changes nothing for a provider that may be asked anyway.

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from providers.failures import Failure
+from runtime.outcome import Attempt
 from runtime.routing.breaker import ALWAYS, BreakerSettings, Circuit, Permit, State
 
 __all__ = ["BreakerView", "CircuitStatus", "ShownState"]
@@ -83,13 +84,15 @@ class BreakerView:
     the account. A single refusal of the account (401, 402, 403) opens that one for longer, and one
     request at a time finds out whether it has been mended: the provider is *set aside*.
 
-    Only the breaker's actor records outcomes. Whoever asks may take permits and let time take
-    effect, which needs no message: both work on when no actor is there.
+    Only the breaker's actor lets outcomes change a state. Whoever asks may take permits, let time
+    take effect, and count a success that changes none, which needs no message: all of it works on
+    when no actor is there, and is one step of one task, so that nothing comes in between.
 
     Attributes:
         provider: The provider.
         circuit: The breaker proper.
         account: The watch over key, permission and credit.
+        unheard: Attempts that the breaker's actor has been told of and has not heard yet.
 
     Args:
         provider: The provider.
@@ -97,12 +100,13 @@ class BreakerView:
         now: The present time.
     """
 
-    __slots__ = ("account", "circuit", "provider")
+    __slots__ = ("account", "circuit", "provider", "unheard")
 
     def __init__(self, provider: str, settings: BreakerSettings, *, now: float) -> None:
         self.provider = provider
         self.circuit = Circuit(settings, now=now)
         self.account = Circuit(settings.for_account(), now=now)
+        self.unheard = 0
 
     def __repr__(self) -> str:
         aside = "" if self.account.passing else ", set aside"
@@ -155,6 +159,32 @@ class BreakerView:
         if first is ALWAYS:
             return second
         return first if second is ALWAYS else _Both(first, second)
+
+    def counts(self, attempt: Attempt) -> bool:
+        """Count an attempt that went well, if that is all there is to do about it.
+
+        While the actor has not heard of attempts that ended before, it must hear of this one too:
+        a success that overtook a failure would not end the row that the failure belongs to.
+
+        Args:
+            attempt: What came of it.
+
+        Returns:
+            Whether it is counted; otherwise the actor must be told.
+        """
+        if attempt.kind != "ok" or self.unheard or attempt.proved:
+            return False
+        circuit = self.circuit
+        if not (circuit.passing and self.account.passing):
+            return False
+        slow = None
+        if attempt.stream:
+            slow = circuit.is_slow(attempt.first_token)
+            if slow:
+                return False  # it may be one slow answer too many
+        started = attempt.started
+        circuit.record(failed=False, started=started, now=started + attempt.duration, slow=slow)
+        return True
 
     def ready(self, now: float) -> bool:
         """Tell whether ``acquire`` would give a permit, without taking one.

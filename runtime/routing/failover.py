@@ -138,28 +138,33 @@ class FailoverManager(Actor):
         group = message.group
         if group is None:
             return
+        board = self._board
         number = message.number
-        if type(message) is Attempt and message.raced == "won" and message.hedge == "second":
-            number -= 1  # the one before was late, which is no failure
-        self._board.standings.count(group, message.provider, message.kind, number)
+        provider = message.provider
+        kind = message.kind
         if type(message) is Attempt:
+            hedge = message.hedge
+            if hedge == "second" and message.raced == "won":
+                number -= 1  # the one before was late, which is no failure
             if message.operation == "chat":
-                row = self._board.first_tokens.known(message.provider, message.model)
+                row = board.first_tokens.known(provider, message.model)
                 if row is not None:
+                    duration = message.duration
                     row.count(
-                        message.kind,
+                        kind,
                         message.first_token,
-                        message.duration,
-                        message.ended,
+                        duration,
+                        message.started + duration,
                         stream=message.stream,
-                        late=message.hedge == "first" and message.superseded,
+                        late=hedge == "first" and message.superseded,
                     )
         elif type(message) is ProviderResult and message.duration is not None:
-            row = self._board.first_tokens.known(message.provider, message.model)
+            row = board.first_tokens.known(provider, message.model)
             if row is not None:
-                served = message.duration if message.kind == "ok" else None
+                served = message.duration if kind == "ok" else None
                 now = trio.current_time()
-                row.count(message.kind, served, message.duration, now, stream=False)
+                row.count(kind, served, message.duration, now, stream=False)
+        board.standings.count(group, provider, kind, number)
         self._tell_of_panic(group)
 
     async def handle_info(self, message: object) -> None:

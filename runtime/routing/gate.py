@@ -145,11 +145,13 @@ class RateGates(Mapping[str, RateGate]):
         settings: How long a 429 closes a gate.
     """
 
-    __slots__ = ("_gates", "_settings")
+    __slots__ = ("_gates", "_settings", "get")
 
     def __init__(self, settings: GateSettings | None = None) -> None:
         self._settings = settings or GateSettings()
         self._gates: dict[str, RateGate] = {}
+        # Read for every request: the dictionary's own method, with no Python frame around it.
+        self.get = self._gates.get  # type: ignore[method-assign]  # the same contract
 
     def __getitem__(self, provider: str) -> RateGate:
         return self._gates[provider]

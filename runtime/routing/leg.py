@@ -53,34 +53,27 @@ async def make_attempt(
         What went wrong; None when the asker has its answer, be it one that broke off.
     """
     kind: AttemptKind = "cancelled"
-    prove = None
-    proved = False
-    if permit is not ALWAYS:
-
-        def prove() -> None:
-            # A probe need not last as long as its stream: the first token settles the question.
-            nonlocal proved
-            took = trio.current_time() - started
-            proved = upstream.breaker.cast(Outcome("ok", started, took))
-
+    probe = None if permit is ALWAYS else _Probe(upstream, started)
     closed = False
+    request = job.request
+    interface = upstream.interface
     under_way = upstream.in_flight
     under_way.count += 1
     crossing: Crossing | None = None
     try:
-        if job.dialect not in upstream.interface.spoken:
-            crossing = cross(job, upstream.interface, candidate.model)
+        if job.dialect not in interface.spoken:
+            crossing = cross(job, interface, candidate.model)
             answer = crossing.back(answer)
         await exchange(
             Exchange(
                 job=job,
-                provider=upstream.interface,
+                provider=interface,
                 actor=upstream.actor,
                 model=candidate.model,
                 number=number,
                 started=started,
                 answer=answer,
-                on_first_token=prove,
+                on_first_token=None if probe is None else probe.prove,
                 hold_refusal="content_filter" in candidate.fallback_on,
                 gate=upstream.gate,
                 crossing=crossing,
@@ -117,10 +110,10 @@ async def make_attempt(
             upstream,
             Attempt(
                 provider=candidate.provider,
-                model=candidate.model or job.request.model,
+                model=candidate.model or request.model,
                 group=job.group,
                 dialect=job.dialect,
-                stream=job.request.stream,
+                stream=request.stream,
                 kind=kind,
                 status=result.status,
                 started=started,
@@ -128,12 +121,31 @@ async def make_attempt(
                 duration=now - started,
                 usage=result.usage,
                 number=number,
-                request_id=job.request.request_id,
-                operation=job.request.operation,
-                proved=proved,
+                request_id=request.request_id,
+                operation=request.operation,
+                proved=probe is not None and probe.proved,
                 closed_gate="429" if closed else "headers" if result.foresaw else None,
                 hedge=None if leg is None else leg.place,
                 raced=None if leg is None else leg.raced,
             ),
         )
         permit.release()
+
+
+class _Probe:
+    """An attempt that a breaker let through to see how its provider is.
+
+    It need not last as long as its stream: the first token settles the question.
+    """
+
+    __slots__ = ("_started", "_upstream", "proved")
+
+    def __init__(self, upstream: Upstream, started: float) -> None:
+        self._upstream = upstream
+        self._started = started
+        self.proved = False
+
+    def prove(self) -> None:
+        """Tell the breaker of the first token."""
+        took = trio.current_time() - self._started
+        self.proved = self._upstream.breaker.cast(Outcome("ok", self._started, took))

@@ -112,8 +112,16 @@ class Means:
         return self._upstreams.get(name)
 
     def tell(self, upstream: Upstream, attempt: Attempt) -> None:
-        """Report one attempt to whoever counts it."""
-        upstream.breaker.cast(attempt)
+        """Report one attempt to whoever counts it.
+
+        A success of a closed circuit is counted where it is published, by the breaker's own rules;
+        of everything else the breaker's actor hears.
+        """
+        view = self._breakers.get(attempt.provider)
+        if view is None:
+            upstream.breaker.cast(attempt)
+        elif not view.counts(attempt) and upstream.breaker.cast(attempt):
+            view.unheard += 1
         if attempt.group is not None:
             self._failover.cast(attempt)
         self._telemetry.cast(attempt)

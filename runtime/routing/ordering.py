@@ -283,6 +283,7 @@ class Plan(ABC):
             if self._outlook.hasten(seat.provider, now):
                 cursor.panic_ends = now + PANIC_INTERVAL
                 cursor.probes += 1
+                self._cursors.probes += 1
                 return seat
         return None
 

@@ -84,6 +84,8 @@ class RetryBudget:
         "_balance",
         "_floor",
         "_newest",
+        "_next",
+        "_present",
         "_ratio",
         "_slice",
         "_slices",
@@ -107,6 +109,9 @@ class RetryBudget:
         self._slices: list[list[int]] = [[0, 0] for _ in range(self._SLICES)]
         self._balance = [0, 0]
         self._newest = 0
+        # The slice that is being filled, and when the next one begins.
+        self._present = self._slices[0]
+        self._next = self._slice
         self.granted = 0
         self.refused = 0
 
@@ -120,8 +125,9 @@ class RetryBudget:
         Args:
             now: The present time.
         """
-        index = self._advance(now)
-        self._slices[index][0] += 1
+        if now >= self._next:
+            self._advance(now)
+        self._present[0] += 1
         self._balance[0] += 1
 
     def withdraw(self, now: float) -> bool:
@@ -133,12 +139,12 @@ class RetryBudget:
         Returns:
             Whether the retry may be made.
         """
-        index = self._advance(now)
+        self._advance(now)
         if self._left() < 1:
             self.refused += 1
             return False
         self.granted += 1
-        self._slices[index][1] += 1
+        self._present[1] += 1
         self._balance[1] += 1
         return True
 
@@ -172,8 +178,8 @@ class RetryBudget:
         # A billionth forgives the share its binary fraction: a fifth of five is one.
         return self._floor + self._ratio * requests - retries + 1e-9
 
-    def _advance(self, now: float) -> int:
-        """Forget the slices that are past; return the index of the present one."""
+    def _advance(self, now: float) -> None:
+        """Forget the slices that are past."""
         newest = int(now / self._slice)
         if newest > self._newest:
             slices = self._slices
@@ -183,7 +189,8 @@ class RetryBudget:
                 self._balance[1] -= old[1]
                 old[0] = old[1] = 0
             self._newest = newest
-        return self._newest % self._SLICES
+            self._present = slices[newest % self._SLICES]
+            self._next = (newest + 1) * self._slice
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):

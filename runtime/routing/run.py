@@ -151,18 +151,19 @@ class Run:
         result.delivered = True
 
     async def _rounds(self) -> None:
+        route = self._route
         now = self._job.started
         self._means.budget.deposit(now)
-        candidates = self._candidates = self._route.order(now)
-        if self._route.hedge is not None and self._job.request.operation == "chat":
-            hedger = self._hedger = self._route.hedge()
+        candidates = self._candidates = route.order(now)
+        if route.hedge is not None and self._job.request.operation == "chat":
+            hedger = self._hedger = route.hedge()
             if hedger is not None:
                 hedger.deposit(now)
         rounds = 0
         wider: Wider | None = None
         while True:
             rounds += 1
-            again: dict[Candidate, Failure] = {}
+            again: dict[Candidate, Failure] | None = None
             for candidate in candidates:
                 if wider is not None and not wider.admits(candidate):
                     continue
@@ -176,7 +177,9 @@ class Run:
                     wider = wider or Wider()
                     wider.note(failure, candidate)
                 if verdict.same_provider and self._had().may_try_again(candidate):
+                    again = again or {}
                     again[candidate] = failure
+            again = again or {}
             await self._pause(rounds, list(again.values()))
             candidates = list(again)
 
@@ -230,6 +233,7 @@ class Run:
         upstream = means.upstream(candidate.provider)
         if upstream is None:
             return self._had().note(Failure("not_configured", candidate.provider, "not configured"))
+        setbacks = self._setbacks
         if self._exhausted():
             raise self._give_up()
         job = self._job
@@ -244,7 +248,7 @@ class Run:
         permit = means.permit(upstream, now)
         if isinstance(permit, Failure):
             return self._had().note(permit)
-        if self._setbacks is not None and self._setbacks.charged and not means.budget.withdraw(now):
+        if setbacks is not None and setbacks.charged and not means.budget.withdraw(now):
             permit.release()
             raise self._give_up()
         self.attempts += 1

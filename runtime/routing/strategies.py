@@ -156,9 +156,9 @@ class _MeasuredPlan(Plan):
     def _look(self, ranked: list[Seat]) -> list[Candidate]:
         """Return the members as ranked, but for a look at one of them."""
         cursor = self._cursor
-        cursor.since_look += 1
+        since = cursor.since_look = cursor.since_look + 1
         looks = self._cursors.looks
-        if looks and cursor.since_look >= _LOOK_EVERY:
+        if looks and since >= _LOOK_EVERY:
             tier = ranked[0].tier
             for at, seat in enumerate(ranked):
                 if at and seat.key in looks and seat.tier == tier and not seat.in_flight.count:
@@ -291,14 +291,23 @@ def _by_weight(seats: Sequence[Seat], fraction: Callable[[], float]) -> list[Can
         if credit > most:
             chosen, most = seat, credit
     chosen.turn.credit -= total
+    ordered = [chosen.candidate]
     others = [seat for seat in seats if seat is not chosen]
     if len(others) > 1:
         others = _drawn(others, fraction)
-    return [chosen.candidate, *[seat.candidate for seat in others]]
+    for seat in others:
+        ordered.append(seat.candidate)  # noqa: PERF401 - the same without a frame of its own
+    return ordered
 
 
 def _drawn(seats: Sequence[Seat], fraction: Callable[[], float]) -> list[Seat]:
     """Draw some by weight, without replacement."""
+    if len(seats) == 2:
+        # The first of two is either in proportion to its weight, which one draw decides.
+        first, second = seats
+        if fraction() * (first.weight + second.weight) < first.weight:
+            return [first, second]
+        return [second, first]
     keyed = [(-math.log(1.0 - fraction()) / seat.weight, at) for at, seat in enumerate(seats)]
     keyed.sort()
     return [seats[at] for _, at in keyed]

@@ -32,7 +32,7 @@ class Cursor:
         at: The place of the member that the next request begins with.
         since_look: Requests since one last began with a member only to see how it is.
         panic_ends: When the next request may be let through to a member that is kept back.
-        probes: Requests that were.
+        probes: Requests that were; ``Cursors.probes`` counts those of all parts.
     """
 
     __slots__ = ("_turns", "at", "members", "panic_ends", "probes", "since_look")
@@ -74,15 +74,17 @@ class Cursors:
 
     Attributes:
         looks: Members that were not measured lately and are worth a look.
+        probes: Requests let through to members that were kept back, because no other was left.
         told: How many of ``probes`` have been reported.
         hedger: What says when a request is hedged; None when none is.
     """
 
-    __slots__ = ("_cursors", "hedger", "looks", "told")
+    __slots__ = ("_cursors", "hedger", "looks", "probes", "told")
 
     def __init__(self) -> None:
         self._cursors: dict[frozenset[str] | None, Cursor] = {}
         self.looks: set[Key] = set()
+        self.probes = 0
         self.told = 0
         self.hedger: Hedger | None = None
 
@@ -93,8 +95,3 @@ class Cursors:
             part: The providers in it; None for the whole group.
         """
         return self._cursors.setdefault(part, Cursor())
-
-    @property
-    def probes(self) -> int:
-        """Requests let through to members that were kept back, because no other was left."""
-        return sum(cursor.probes for cursor in self._cursors.values())

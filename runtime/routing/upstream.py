@@ -17,7 +17,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         interface: How to speak to it.
         actor: Its task.
-        breaker: Its breaker's task, which hears of every attempt.
+        breaker: Its breaker's task, which hears of attempts.
         gate: Closed by a 429.
         retry: When it may be asked again.
         in_flight: The attempts under way at it, counted by the attempt loop.

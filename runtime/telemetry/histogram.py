@@ -46,7 +46,7 @@ class RecentTimes:
             self._rescale(now, age)
             age = 0.0
         bucket = int(math.log(seconds / _LEAST) * _SCALE) if seconds > _LEAST else 0
-        self._weights[min(bucket, _BUCKETS - 1)] += 2.0**age
+        self._weights[bucket if bucket < _BUCKETS else -1] += 2.0**age
 
     def quantiles(self, *shares: float) -> list[float | None]:
         """Return the durations that such shares of the recent ones stayed within.
