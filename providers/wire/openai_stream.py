@@ -216,9 +216,17 @@ class OpenAIStreamReader(StreamReader):
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
             self._finish(number, reason)
-        delta = choice.get("delta")
-        if isinstance(delta, dict) and any(delta.get(name) for name in TOKEN_FIELDS):
+        if self.holds_token(choice):
             self.started = True
+
+    def holds_token(self, choice: Mapping[str, object]) -> bool:
+        """Tell whether a choice of a chunk holds a token of the answer.
+
+        Args:
+            choice: The choice, as decoded.
+        """
+        delta = choice.get("delta")
+        return isinstance(delta, dict) and any(delta.get(name) for name in TOKEN_FIELDS)
 
     def _finish(self, index: int, reason: str) -> None:
         self._ended.add(index)
