@@ -7,19 +7,29 @@ from typing import ClassVar
 import msgspec
 
 from providers.interface import ForwardRequest, ProviderInterface
-from providers.wire import OPENAI, Dialect, OperationName
+from providers.wire import COMPLETIONS, OPENAI, Dialect, OperationName
 from providers.wire.translation.foreign import without_reasoning_members
 
 __all__ = ["OpenAIProvider"]
 
 
 class OpenAIProvider(ProviderInterface):
-    """Chat completions and embeddings, behind a ``base_url`` that ends in ``/v1``."""
+    """Chat completions, embeddings and what is older or newer, behind a ``base_url`` up to ``/v1``."""
 
     dialect: ClassVar[Dialect] = OPENAI
     paths: ClassVar[Mapping[str, Mapping[OperationName, str]]] = MappingProxyType(
-        {"openai": {"chat": "/chat/completions", "embeddings": "/embeddings"}}
+        {
+            "openai": {"chat": "/chat/completions", "embeddings": "/embeddings"},
+            "completions": {"chat": "/completions"},
+        }
     )
+
+    def dialects(self) -> Mapping[str, Dialect]:
+        """Return chat completions and what else the server takes as it is."""
+        spoken = [self.dialect]
+        if self.settings.kind != "simulated":
+            spoken.append(COMPLETIONS)
+        return MappingProxyType({dialect.name: dialect for dialect in spoken})
 
     def transform_request(self, request: ForwardRequest, model: str | None) -> bytes:
         """See ``ProviderInterface.transform_request``; OpenAI's own takes no thoughts back."""

@@ -33,7 +33,6 @@ from providers.simulator.openai_form import OpenAIForm
 from providers.simulator.settings import SimulatorSettings
 from providers.wire import (
     ANTHROPIC,
-    DIALECTS,
     OPENAI,
     Dialect,
     ModelEntry,
@@ -47,7 +46,7 @@ __all__ = ["Simulator"]
 
 _OPERATIONS: Mapping[str, tuple[Dialect, OperationName]] = {
     operation.path: (dialect, operation.name)
-    for dialect in DIALECTS.values()
+    for dialect in (OPENAI, ANTHROPIC)
     for operation in dialect.operations.values()
 }
 _READING = frozenset({"GET", "HEAD"})

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from providers.wire.anthropic import AnthropicDialect
+from providers.wire.completions import CompletionsDialect
 from providers.wire.dialect import Dialect
 from providers.wire.events import MAX_EVENT, StreamReader
 from providers.wire.faults import AnswerFault, AnswerFaultKind, WireError
@@ -19,6 +20,7 @@ from providers.wire.values import AnswerPeek, ModelEntry, RequestPeek, UpstreamE
 
 __all__ = [
     "ANTHROPIC",
+    "COMPLETIONS",
     "DIALECTS",
     "MAX_EVENT",
     "OPENAI",
@@ -43,7 +45,10 @@ OPENAI: Final[Dialect] = OpenAIDialect()
 ANTHROPIC: Final[Dialect] = AnthropicDialect()
 """Messages and the counting of their tokens."""
 
+COMPLETIONS: Final[Dialect] = CompletionsDialect()
+"""Legacy completions."""
+
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
-    {dialect.name: dialect for dialect in (OPENAI, ANTHROPIC)}
+    {dialect.name: dialect for dialect in (OPENAI, ANTHROPIC, COMPLETIONS)}
 )
-"""Both, by name."""
+"""All, by name."""

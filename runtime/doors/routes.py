@@ -1,6 +1,6 @@
 """What is served at a door: every path, its methods, who answers."""
 
-from providers.wire import ANTHROPIC, OPENAI
+from providers.wire import DIALECTS
 from runtime.doors.control import ControlRoutes
 from runtime.doors.forwarding import forwarding_handler
 from runtime.doors.health import HealthRoutes
@@ -27,7 +27,7 @@ def build_routes(services: Services) -> Routes:
                 dialect, operation.name, services.resolver, services.forwarder, timeout
             )
         }
-        for dialect in (OPENAI, ANTHROPIC)
+        for dialect in DIALECTS.values()
         for operation in dialect.operations.values()
     }
     return Routes(
