@@ -63,6 +63,7 @@ class DoorAnswer:
         "_id_header",
         "_keep_alive",
         "_request_id",
+        "_taken",
         "begun",
         "complete_answer",
         "hedged",
@@ -88,6 +89,7 @@ class DoorAnswer:
         self._delimited = False
         self._keep_alive = keep_alive
         self._head = b""
+        self._taken = False
         self.hedged = False
         self.begun = False
         self.complete_answer = False
@@ -100,6 +102,7 @@ class DoorAnswer:
             own.append((b"connection", b"close"))
         self.begun = self.complete_answer = self._delimited = True
         self._connection.write(self._render(head, own, provider, attempts) + body)
+        self._taken = not (self._connection.unsent or self._connection.closed)
 
     def begin(self, head: ResponseHead, events: bytes, provider: str, attempts: int) -> None:
         """Send the head of a streamed answer and its first events; the head never goes alone."""
@@ -127,6 +130,7 @@ class DoorAnswer:
         self._connection.write(self._head + framed + end)
         self._head = b""
         self.complete_answer = True
+        self._taken = not (self._connection.unsent or self._connection.closed)
 
     def break_off(self, message: str | None) -> None:
         """Send an error event and no closing chunk: the caller must close the connection."""
@@ -148,10 +152,15 @@ class DoorAnswer:
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent.
 
+        Once the system has taken all of an answer nothing can be told of the client any more: one
+        that is gone then had what it wanted.
+
         Raises:
             AskerGone: When it has left, takes nothing for too long, or has not taken most of it
                 when its time is up.
         """
+        if self._taken:
+            return
         try:
             await self._connection.drain(self._deadline)
         except ConnectionLost as lost:
