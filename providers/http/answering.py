@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import trio
+
 from providers.http.answer_reading import Received
-from providers.http.errors import ConnectionLost, ProtocolError
+from providers.http.errors import ConnectionLost, DeadlineExceeded, ProtocolError
 from providers.http.messages import ResponseHead
 from providers.http.waiting import Waiting
 
@@ -13,6 +15,9 @@ __all__ = ["HOLD_BACK", "Answering", "Relay"]
 
 HOLD_BACK = 256 * 1024
 """Bytes of a body that are held unread before reading from the upstream pauses."""
+
+_FAREWELL = 0.1
+"""Seconds to wait for the end of a message whose content is known to be over."""
 
 
 class Relay:
@@ -179,6 +184,20 @@ class Answering(Waiting):
             self._paused = False
             self._resume()
         return data
+
+    async def see_out(self) -> None:
+        """Wait a moment for the end of an answer whose content is over; close where none comes.
+
+        What still comes of it is dropped. The asker has all of it and may leave meanwhile: that is
+        no reason to cut the upstream off, so that this cannot be cancelled.
+        """
+        deadline = trio.current_time() + _FAREWELL
+        try:
+            with trio.CancelScope(shield=True):
+                while await self.read_piece(deadline):
+                    pass
+        except (ConnectionLost, DeadlineExceeded, ProtocolError):
+            self.close()
 
     def close(self, reason: Exception | None = None) -> None:
         """Close at once; a task waiting for the answer gets `ConnectionLost(reason)`."""

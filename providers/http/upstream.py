@@ -47,5 +47,8 @@ class UpstreamConnection(Protocol):
     async def relay(self, take: Callable[[bytes], bool], silence: float, end: float) -> bool:
         """Hand the body over as it is read."""
 
+    async def see_out(self) -> None:
+        """Have the upstream end an answer that says itself that it is over, and be `reusable`."""
+
     def close(self, reason: Exception | None = None) -> None:
         """Close at once, telling whoever waits why."""

@@ -6,7 +6,7 @@ from functools import partial
 
 import trio
 
-from providers.actor import Acquire, ProviderActor
+from providers.actor import Acquire, ProviderActor, Release
 from providers.failures import Failure, FailureKind
 from providers.http import ConnectError, Poller, TLSError, default_ssl_context
 from providers.interface import ProviderInterface
@@ -61,6 +61,12 @@ class PooledProviderActor(ProviderActor):
 
     async def handle_cast(self, message: object) -> None:
         """Take an exchange back and begin one for whoever waits."""
+        if (
+            isinstance(message, Release)
+            and isinstance(message.connection, PooledExchange)
+            and message.connection.when_over(partial(self.ref.cast, message))
+        ):
+            return  # its place is taken until the upstream is done with it
         await super().handle_cast(message)
         if self._sweep_at == math.inf:
             self._sweep_later()

@@ -26,6 +26,10 @@ __all__ = ["Carrier", "PooledExchange", "Route"]
 
 _log = logging.getLogger("standby.http")
 
+_PATIENCE = 2.0
+"""Seconds for the upstream to end a stream of a shared connection once its content is over. Nobody
+waits meanwhile, and to give up costs the connection: so it is long."""
+
 _TRIES = 3
 """How often a request is begun that the upstream says it did not look at."""
 
@@ -82,6 +86,7 @@ class PooledExchange(Answering):
         "_carrier",
         "_failure",
         "_on_answer",
+        "_on_over",
         "_paused",
         "_read_on",
         "_reader",
@@ -90,6 +95,7 @@ class PooledExchange(Answering):
         "_reused",
         "_route",
         "_scope",
+        "_seeing_out",
         "_seen",
         "_stream",
         "_whole",
@@ -113,6 +119,8 @@ class PooledExchange(Answering):
         self._paused = False
         self._relay: Relay | None = None
         self._seen = True
+        self._seeing_out = False
+        self._on_over: Callable[[], object] | None = None
         self._whole = False
         self.closed = False
 
@@ -133,8 +141,8 @@ class PooledExchange(Answering):
 
     @property
     def reusable(self) -> bool:
-        """Whether the answer is whole and all of it has been taken."""
-        return self._reader.complete and not self._reader.pieces
+        """Whether the answer is whole and all of it has been taken, or is being seen out."""
+        return self._seeing_out or (self._reader.complete and not self._reader.pieces)
 
     def begin(
         self,
@@ -158,6 +166,38 @@ class PooledExchange(Answering):
             await self._run(payload)
 
         spawn(carry_out)
+
+    async def see_out(self) -> None:
+        """Have the task of this exchange read on to the answer's end, where others share its way.
+
+        Nobody waits for that. A connection of its own is closed instead, as ever, when the end does
+        not come at once.
+        """
+        network = self._carrier.network if self._carrier is not None else None
+        if network is None or not network.framed:
+            await super().see_out()
+            return
+        self._reader.take()
+        if self.closed or self._reader.complete or self._scope is None:
+            return
+        self._seeing_out = True
+        self._scope.deadline = trio.current_time() + _PATIENCE
+        if self._paused:
+            self._paused = False
+            self._resume()
+
+    def when_over(self, then: Callable[[], object]) -> bool:
+        """Have a function called once the answer's end has come, where it is still to come.
+
+        Args:
+            then: Called without arguments, in the task of this exchange.
+
+        Returns:
+            Whether it will be called.
+        """
+        if self._seeing_out:
+            self._on_over = then
+        return self._seeing_out
 
     def close(self, reason: Exception | None = None) -> None:
         """End it at once; a task waiting for the answer gets `ConnectionLost(reason)`."""
@@ -190,6 +230,13 @@ class PooledExchange(Answering):
     # In the helper's task
 
     async def _run(self, payload: bytes) -> None:
+        await self._attempt(payload)
+        self._seeing_out = False
+        if self._on_over is not None:
+            self._on_over()
+
+    async def _attempt(self, payload: bytes) -> None:
+        """Send the request, again where the upstream did not look at it; read its answer."""
         for _ in range(_TRIES):
             if self.closed:
                 return
@@ -264,7 +311,7 @@ class PooledExchange(Answering):
 
     async def _on_piece(self, piece: bytes) -> None:
         """Hand a piece over, and wait while too much lies here."""
-        if not piece:
+        if not piece or self._seeing_out:
             return
         reader = self._reader
         reader.pieces.append(piece)

@@ -26,9 +26,6 @@ __all__ = ["relay_plain", "relay_stream"]
 _HELD_LIMIT = 256 * 1024
 """Bytes of a stream that are held back waiting for its first token; beyond, it is let go."""
 
-_FAREWELL = 0.1
-"""Seconds to wait for the end of an upstream's message once its finish marker has been relayed."""
-
 
 async def relay_plain(
     task: Exchange,
@@ -123,7 +120,8 @@ async def relay_stream(
         result.usage = reader.usage
     await task.answer.drain()
     result.delivered = True
-    await _farewell(connection)
+    if not connection.reusable:
+        await connection.see_out()
 
 
 def _refusal(task: Exchange, reason: str, head: ResponseHead, answer: bytes) -> Refusal:
@@ -224,19 +222,3 @@ async def _relay_events(
             raise Failure("broken_stream", name, reader.error.message)
         if not going_on:
             raise Failure("broken_stream", name, "the stream ended without its finish marker")
-
-
-async def _farewell(connection: UpstreamConnection) -> None:
-    """Read the end of the upstream's message, so that the connection can be kept.
-
-    The asker has its answer and may leave meanwhile: that is no reason to cut the message off.
-    """
-    if connection.reusable:
-        return
-    deadline = trio.current_time() + _FAREWELL
-    try:
-        with trio.CancelScope(shield=True):
-            while await connection.read_piece(deadline):
-                pass
-    except (ConnectionLost, DeadlineExceeded, ProtocolError):
-        connection.close()

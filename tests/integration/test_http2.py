@@ -23,6 +23,8 @@ from tests.support.reading import error_of, events, finished, text_of
 from tests.support.waiting import eventually
 
 DIALECTS = ("openai", "anthropic")
+LATE = 0.3
+"""Seconds by which an upstream is late: more than the daemon waits for on other connections."""
 
 
 def _dialect(stream: Stream) -> str:
@@ -35,12 +37,9 @@ def _good(stream: Stream) -> None:
         stream.answer(json.dumps(answer(dialect)).encode())
         return
     _begun(stream)
-    # The end is in one frame with the last event: an upstream thread that the machine leaves
-    # waiting between the two would outlast the daemon's patience with a finished message.
-    *events_before, last = closing(dialect)
-    for event in events_before:
+    for event in closing(dialect):
         stream.piece(event)
-    stream.finish(last)
+    stream.finish()
 
 
 def _begun(stream: Stream) -> None:
@@ -99,6 +98,12 @@ def _ask(daemon: Daemon, dialect: str, *, stream: bool = False) -> str:
     return text_of(reply, dialect, stream=stream)
 
 
+def _in_flight(daemon: Daemon, provider: str) -> int:
+    found = daemon.nodes()[f"provider:{provider}"]["extra"]["in_flight"]
+    assert isinstance(found, int)
+    return found
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_one_connection_answers_again_and_again(
     rig: Rig, start_daemon: StartDaemon, dialect: str
@@ -147,6 +152,67 @@ def test_an_upstream_that_allows_few_streams_is_asked_on_more_connections(
     with ThreadPoolExecutor(12) as threads:
         texts = list(threads.map(lambda _: _ask(daemon, "openai"), range(12)))
     assert set(texts) == {TEXT}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_upstream_that_ends_its_stream_late_keeps_its_connection(
+    rig: Rig, start_daemon: StartDaemon, dialect: str
+) -> None:
+    ended, kept = threading.Event(), []
+
+    def late(stream: Stream) -> None:
+        _begun(stream)
+        for event in closing(dialect):
+            stream.piece(event)
+        ended.wait(PATIENCE)
+        kept.append(not stream.was_reset.wait(LATE))
+        stream.piece(b": that was all\n\n")
+        stream.finish()
+
+    daemon = start_daemon(rig.config(), rig.environment)
+    rig.switch.handler = late
+    assert _ask(daemon, dialect, stream=True) == TEXT
+    rig.switch.handler = _good
+    assert _ask(daemon, dialect, stream=True) == TEXT
+    assert _in_flight(daemon, dialect) >= 1, "the place is taken until the upstream is done"
+    ended.set()
+    eventually(lambda: _in_flight(daemon, dialect) == 0, "its place became free")
+    assert kept == [True]
+    assert _ask(daemon, dialect) == TEXT
+    assert rig.upstream.connections == 1
+
+
+def test_an_upstream_that_never_ends_its_stream_is_waited_for_no_longer_than_it_may_be(
+    rig: Rig, start_daemon: StartDaemon
+) -> None:
+    def never(stream: Stream) -> None:
+        _begun(stream)
+        for event in closing("openai"):
+            stream.piece(event)
+
+    daemon = start_daemon(rig.config(max_connections=1), rig.environment)
+    rig.switch.handler = never
+    assert _ask(daemon, "openai", stream=True) == TEXT
+    assert rig.upstream.streams[0].was_reset.wait(PATIENCE)
+    rig.switch.handler = _good
+    assert _ask(daemon, "openai", stream=True) == TEXT
+    eventually(lambda: _in_flight(daemon, "openai") == 0, "all places are free")
+
+
+def test_an_upstream_killed_before_it_has_ended_its_stream_frees_its_place(
+    rig: Rig, start_daemon: StartDaemon
+) -> None:
+    def never(stream: Stream) -> None:
+        _begun(stream)
+        for event in closing("openai"):
+            stream.piece(event)
+
+    daemon = start_daemon(rig.config(max_connections=1), rig.environment)
+    rig.switch.handler = never
+    assert _ask(daemon, "openai", stream=True) == TEXT
+    daemon.kill_and_wait("provider:openai")
+    rig.switch.handler = _good
+    assert _ask(daemon, "openai") == TEXT
 
 
 @pytest.mark.parametrize("begin", [False, True])
