@@ -57,6 +57,27 @@ def openai_tokens(words: Iterable[str] = WORDS) -> list[bytes]:
     return [openai_chunk({"content": word}) for word in words]
 
 
+def openai_usage(used: Mapping[str, int], model: str = "m-1") -> bytes:
+    """Return the event that tells what was used, where it was asked for."""
+    body = {
+        "id": "chatcmpl-scripted",
+        "object": "chat.completion.chunk",
+        "created": 1_790_000_000,
+        "model": model,
+        "choices": [],
+        "usage": used,
+    }
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+def openai_tool_call(call: str, *arguments: str) -> list[bytes]:
+    """Return the events of a call of a tool whose arguments come in pieces."""
+    function = {"name": "count", "arguments": ""}
+    first = {"index": 0, "id": call, "type": "function", "function": function}
+    more = [{"index": 0, "function": {"arguments": part}} for part in arguments]
+    return [openai_chunk({"tool_calls": [each]}) for each in (first, *more)]
+
+
 def openai_closing() -> list[bytes]:
     """Return the events after the last token, the finish marker included."""
     return [openai_chunk({}, "stop"), OPENAI_DONE]
@@ -106,6 +127,21 @@ def anthropic_tokens(words: Iterable[str] = WORDS) -> list[bytes]:
             "content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": word}}
         )
         for word in words
+    ]
+
+
+def anthropic_tool_call(call: str, *arguments: str, index: int = 0) -> list[bytes]:
+    """Return the events of a call of a tool whose arguments come in pieces; its end is left out."""
+    block = {"type": "tool_use", "id": call, "name": "count", "input": {}}
+    return [
+        anthropic_event("content_block_start", {"index": index, "content_block": block}),
+        *(
+            anthropic_event(
+                "content_block_delta",
+                {"index": index, "delta": {"type": "input_json_delta", "partial_json": part}},
+            )
+            for part in arguments
+        ),
     ]
 
 

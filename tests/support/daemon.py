@@ -281,7 +281,11 @@ class Daemon:
         return ask(self.socket, method, target, data, {**named, **(headers or {})}, timeout=timeout)
 
     def read_raw_stream(
-        self, target: str, body: object, received: Callable[[bytes], None] | None = None
+        self,
+        target: str,
+        body: object,
+        received: Callable[[bytes], None] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[bytes, bool]:
         """Ask for a stream; return what came of it, and whether it was ended with its last chunk.
 
@@ -290,9 +294,8 @@ class Daemon:
         """
         connection = UnixConnection(self.socket, 15)
         try:
-            connection.request(
-                "POST", target, json.dumps(body), {"content-type": "application/json"}
-            )
+            named = {"content-type": "application/json", **(headers or {})}
+            connection.request("POST", target, json.dumps(body), named)
             answer = connection.getresponse()
             assert answer.status == 200, answer.read()
             got = b""
