@@ -157,13 +157,17 @@ class _Writer:
 
     def _result(self, result: ToolResult, number: int, at: int) -> None:
         parts = with_error_mark(result.parts) if result.is_error else result.parts
-        if len(parts) == 1 and type(parts[0]) is Text and result.cache is None:
+        string = self._request.dialect != "openai" or self._request.messages[number].plain
+        if string and len(parts) == 1 and type(parts[0]) is Text and result.cache is None:
             text = parts[0]
             if text.cache is None and not text.citations:
                 self._tool(result, text.text)
                 return
-        path = f"{_content_path(self._request, number)}[{at}]"
-        written = self._parts.content(parts, f"{path}.content")
+        path = message_path(self._request, number)
+        if self._request.dialect == "anthropic":
+            path = f"{path}.content[{at}]"
+        member = "output" if self._request.dialect == "responses" else "content"
+        written = self._parts.content(parts, f"{path}.{member}")
         texts = [part for part in written if part.get("type") == "text"]
         others = [part for part in written if part.get("type") != "text"]
         self._parts.cached(texts, result.cache, path)
@@ -175,7 +179,7 @@ class _Writer:
                 return
         if not texts:
             self._tool(result, "")
-        elif len(texts) == 1 and texts[0].keys() == {"type", "text"}:
+        elif string and len(texts) == 1 and texts[0].keys() == {"type", "text"}:
             self._tool(result, texts[0]["text"])
         else:
             self._tool(result, texts)
