@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from providers.wire.faults import WireError
-from providers.wire.translation.chat_parts import PartWriter, thinking_path
+from providers.wire.translation.chat_parts import PartWriter
 from providers.wire.translation.codec import Dropped, Target
 from providers.wire.translation.conversation import (
     Conversation,
@@ -203,8 +203,8 @@ class _Writer:
                 if part.cache is not None:
                     path = path or message_path(self._request, number)
                     self._parts.drop_cache(f"{path}.content[{message.parts.index(part)}]")
-            elif kind is Thinking:
-                self._dropped.add(thinking_path(self._request))
+            elif type(part) is Thinking:
+                self._parts.forget(part)
             elif kind is Refusal and self._official and refusal is None:
                 assert isinstance(part, Refusal)
                 refusal = part.text

@@ -20,7 +20,7 @@ from providers.wire.translation.conversation import (
 )
 from providers.wire.translation.openai_shared import data_url
 
-__all__ = ["PartWriter", "thinking_path"]
+__all__ = ["PartWriter"]
 
 _VERSION = re.compile(r"gpt-(\d+)(?:\.(\d+))?")
 _TTLS: Final = frozenset({"30m", "12h"})
@@ -87,6 +87,16 @@ class PartWriter:
         """Note that a wish to cache has no place."""
         self._dropped.add(f"{path}.{self._cache_name()}")
 
+    def forget(self, thought: Thinking) -> None:
+        """Leave out a thought of an earlier answer.
+
+        It is noted, once for all, where its maker could have read it again; others are of no use
+        to any provider, and not worth a request.
+        """
+        if thought.signature is not None or thought.redacted is not None:
+            path = _THINKING.get(self._request.dialect, "messages[].content[].thinking")
+            self._dropped.add(path)
+
     def _cache_name(self) -> str:
         return (
             "cache_control" if self._request.dialect == "anthropic" else "prompt_cache_breakpoint"
@@ -122,7 +132,7 @@ class PartWriter:
             content.append({"type": "text", "text": part.text})
             return
         elif isinstance(part, Thinking):
-            self._dropped.add(thinking_path(self._request))
+            self.forget(part)
             return
         elif isinstance(part, Opaque):
             if part.dialect == "openai":
@@ -164,11 +174,6 @@ class PartWriter:
             self._lose(path)
             return False
         return True
-
-
-def thinking_path(request: Conversation) -> str:
-    """Return where an asker's dialect has the thoughts of earlier answers."""
-    return _THINKING.get(request.dialect, "messages[].content[].thinking")
 
 
 def _knows_breakpoints(model: str) -> bool:

@@ -534,6 +534,13 @@ def test_thoughts_of_earlier_answers_are_left_out_and_named_once() -> None:
     assert "hm" not in json.dumps(body)
 
 
+def test_thoughts_that_nobody_could_read_again_are_not_worth_naming() -> None:
+    _, dropped = encoded(
+        foreign(said(Text("a")), said(Thinking("hm"), Text("b"), role="assistant"), said(Text("c")))
+    )
+    assert dropped == []
+
+
 @pytest.mark.parametrize(
     ("reasoning", "effort"),
     [
