@@ -51,8 +51,11 @@ class AnthropicContinuation(Continuation):
         self._indexes: dict[object, int | None] = {}
 
     @classmethod
-    def style(cls, wished: ResumeStyle, model: str) -> Literal["prefill", "instruction"] | None:
+    def style(
+        cls, wished: ResumeStyle, model: str, *, translated: bool = False
+    ) -> Literal["prefill", "instruction"] | None:
         """See ``Continuation.style``: newer models refuse a prefill."""
+        del translated
         if wished == "never":
             return None
         if wished == "auto":
@@ -213,6 +216,8 @@ class AnthropicContinuation(Continuation):
         self._merging = None
         self._indexes = {}
 
-    def _adapt(self, body: dict[str, Any], style: Literal["prefill", "instruction"]) -> None:
-        del style
+    def _adapt(
+        self, body: dict[str, Any], style: Literal["prefill", "instruction"], *, translated: bool
+    ) -> None:
+        del style, translated
         body.pop("thinking", None)

@@ -148,13 +148,16 @@ class Continuation(ABC):
         self._begin_joining()
         return None
 
-    def request(self, style: Literal["prefill", "instruction"]) -> bytes:
+    def request(
+        self, style: Literal["prefill", "instruction"], *, translated: bool = False
+    ) -> bytes:
         """Return the request that has another provider go on.
 
         As long as nothing of the text was sent it is the original one.
 
         Args:
             style: How the provider is asked.
+            translated: Whether it speaks another API, into which this is to be translated.
         """
         told = self._seam.told
         if not told:
@@ -175,17 +178,20 @@ class Continuation(ABC):
             limit = body.get(name)
             if isinstance(limit, int) and not isinstance(limit, bool):
                 body[name] = max(1, limit - self._base)
-        self._adapt(body, style)
+        self._adapt(body, style, translated=translated)
         return msgspec.json.encode(body)
 
     @classmethod
     @abstractmethod
-    def style(cls, wished: ResumeStyle, model: str) -> Literal["prefill", "instruction"] | None:
-        """Return how a provider is to be asked; None for not at all.
+    def style(
+        cls, wished: ResumeStyle, model: str, *, translated: bool = False
+    ) -> Literal["prefill", "instruction"] | None:
+        """Return how a provider of this API is to be asked; None for not at all.
 
         Args:
             wished: What its settings say.
             model: The model it is asked for.
+            translated: Whether the request comes from another API.
         """
 
     @abstractmethod
@@ -205,7 +211,9 @@ class Continuation(ABC):
         """Prepare for the first event of another provider."""
 
     @abstractmethod
-    def _adapt(self, body: dict[str, Any], style: Literal["prefill", "instruction"]) -> None:
+    def _adapt(
+        self, body: dict[str, Any], style: Literal["prefill", "instruction"], *, translated: bool
+    ) -> None:
         """Change what else differs in the request for a continuation."""
 
     def _original(self) -> dict[str, Any]:

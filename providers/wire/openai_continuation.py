@@ -34,12 +34,17 @@ class OpenAIContinuation(Continuation):
         self._counted: dict[str, Any] | None = None
 
     @classmethod
-    def style(cls, wished: ResumeStyle, model: str) -> Literal["prefill", "instruction"] | None:
-        """See ``Continuation.style``: only some servers go on from an assistant's message."""
+    def style(
+        cls, wished: ResumeStyle, model: str, *, translated: bool = False
+    ) -> Literal["prefill", "instruction"] | None:
+        """See ``Continuation.style``: only some servers go on from an assistant's message.
+
+        What tells them to is no part of the API, so that no translation makes it.
+        """
         del model
         if wished == "never":
             return None
-        return "instruction" if wished == "auto" else wished
+        return "instruction" if wished == "auto" or translated else wished
 
     def ending(self) -> bytes:
         """See ``Continuation.ending``."""
@@ -193,8 +198,12 @@ class OpenAIContinuation(Continuation):
         self._holding = False
         self._counted = None
 
-    def _adapt(self, body: dict[str, Any], style: Literal["prefill", "instruction"]) -> None:
-        if style == "prefill":
+    def _adapt(
+        self, body: dict[str, Any], style: Literal["prefill", "instruction"], *, translated: bool
+    ) -> None:
+        if translated:
+            body.pop("reasoning_effort", None)  # would be thinking, which goes with no prefill
+        elif style == "prefill":
             body["continue_final_message"] = True
             body["add_generation_prompt"] = False
 

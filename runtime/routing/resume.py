@@ -290,10 +290,11 @@ class Resumption:
         if self._answer.begun:
             model = candidate.model or job.request.model
             joiner = _JOINERS[upstream.interface.dialect.name]
-            style = joiner.style(settings.resume_style, model)
+            translated = job.dialect not in upstream.interface.spoken
+            style = joiner.style(settings.resume_style, model, translated=translated)
             if style is None:
                 return None
-            body = self._answer.stream.request(style)
+            body = self._answer.stream.request(style, translated=translated)
         request: ForwardRequest = msgspec.structs.replace(job.request, body=body)
         # What the asker waits for has begun: only the time of the whole request counts.
         return msgspec.structs.replace(

@@ -66,6 +66,25 @@ def test_thinking_is_not_asked_for_again_and_less_of_the_answer_is() -> None:
     assert asked["messages"][1:] == [{"role": "assistant", "content": "x" * 40}]
 
 
+def test_a_request_that_is_to_be_translated_has_nothing_in_it_that_cannot_be() -> None:
+    body = request_body("openai", "m", stream=True, reasoning_effort="high")
+    joined = OpenAIContinuation(json.dumps(body).encode())
+    joined.feed(b"".join([*opening("openai"), *tokens("openai", ["one"])]))
+    assert joined.cut() is None
+    own = json.loads(joined.request("prefill"))
+    assert (own["continue_final_message"], own["reasoning_effort"]) == (True, "high")
+    asked = json.loads(joined.request("prefill", translated=True))
+    assert asked["messages"][-1] == {"role": "assistant", "content": "one"}
+    assert asked.keys() == {"model", "messages", "stream"}
+
+
+def test_a_server_that_goes_on_by_marks_of_its_own_is_asked_in_words_by_another_api() -> None:
+    assert OpenAIContinuation.style("prefill", "m") == "prefill"
+    assert OpenAIContinuation.style("prefill", "m", translated=True) == "instruction"
+    assert OpenAIContinuation.style("never", "m", translated=True) is None
+    assert AnthropicContinuation.style("auto", "claude-opus-4-5", translated=True) == "prefill"
+
+
 def test_the_askers_own_beginning_of_the_answer_is_part_of_what_is_told() -> None:
     messages = [
         {"role": "user", "content": "hi"},
