@@ -107,14 +107,14 @@ def decode_choice(choice: str | Mapping[str, Any] | None) -> ToolChoice | None:
             return ToolChoice(choice)  # type: ignore[arg-type]  # one of the modes
         raise _wrong_choice(choice)
     kind = choice.get("type")
-    if kind in {"function", "custom"}:
+    if kind in ("function", "custom"):  # a tuple, as it may be of any type
         return ToolChoice("tool", _name(choice, str(kind), "tool_choice"), custom=kind == "custom")
     allowed = choice.get("allowed_tools")
     if kind != "allowed_tools" or not isinstance(allowed, Mapping):
         raise _wrong_choice(kind)
     mode, tools = allowed.get("mode"), allowed.get("tools")
     path = "tool_choice.allowed_tools"
-    if mode not in {"auto", "required"}:
+    if mode not in ("auto", "required"):
         raise WireError(
             f"{path}.mode: auto or required is expected", param=f"{path}.mode", code="invalid_value"
         )
@@ -184,7 +184,7 @@ def decode_format(given: Mapping[str, Any] | None, extras: dict[str, Any]) -> Ou
     if given is None:
         return None
     kind = given.get("type")
-    if kind in {"text", "json_object"}:
+    if kind in ("text", "json_object"):
         return OutputFormat(kind)
     if kind != "json_schema":
         extras["response_format"] = given

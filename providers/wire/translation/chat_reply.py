@@ -91,7 +91,7 @@ def list_texts(content: Iterable[object]) -> tuple[str, str]:
         if not isinstance(part, dict):
             continue
         text = part.get("text")
-        if part.get("type") in {"text", "output_text"} and isinstance(text, str):
+        if part.get("type") in ("text", "output_text") and isinstance(text, str):
             texts.append(text)
         elif part.get("type") == "thinking":
             inner = part.get("thinking")

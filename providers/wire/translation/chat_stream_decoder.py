@@ -236,7 +236,7 @@ class ChatStreamDecoder(StreamDecoder):
                 self._thoughts_told = True
             elif not self._thoughts_told:
                 text = _string(detail, "text") or _string(detail, "summary")
-            if self._kind != "thinking" or self._thought_index not in {None, index}:
+            if self._kind != "thinking" or self._thought_index not in (None, index):
                 if not text and not made_by:
                     continue
                 if kind == "reasoning.summary":

@@ -340,7 +340,7 @@ def fits_strict(schema: object) -> bool:
         required = schema.get("required", [])
         if schema.get("additionalProperties") is not False or not isinstance(required, list):
             return False
-        if names != set(required):
+        if len(required) != len(names) or any(name not in required for name in names):
             return False
     return all(fits_strict(each) for key, each in schema.items() if key not in {"enum", "const"})
 

@@ -1,0 +1,217 @@
+"""Writing the messages of a conversation for Anthropic's API."""
+
+from typing import Any, Final
+
+from providers.wire.faults import WireError
+from providers.wire.translation.anthropic_models import ClaudeModel
+from providers.wire.translation.anthropic_parts import BlockWriter
+from providers.wire.translation.codec import Dropped
+from providers.wire.translation.conversation import (
+    Conversation,
+    Message,
+    Part,
+    Text,
+    ToolResult,
+)
+from providers.wire.translation.openai_shared import message_path
+
+__all__ = ["MessageWriter"]
+
+_ON: Final = "Continue."
+"""What the user says last where a model does not go on from its own words."""
+
+
+class MessageWriter:
+    """Writes the messages of one request.
+
+    What the system says before anyone else goes into ``system``. What it says later is a message of
+    its own where the API's version has such, and is said by the user where it has not.
+
+    Args:
+        request: The request.
+        model: What the model takes.
+        dropped: Takes what is not carried.
+        mid_system: Whether the system may speak between messages.
+
+    Attributes:
+        system: The content of ``system``; empty for none.
+        messages: The messages.
+        thinks: Whether the model's turn, if it is in one, begins with thoughts of its own: without
+            them it must not think in it.
+    """
+
+    __slots__ = (
+        "_dropped",
+        "_mid",
+        "_model",
+        "_request",
+        "_writer",
+        "messages",
+        "system",
+        "thinks",
+    )
+
+    def __init__(
+        self, request: Conversation, model: ClaudeModel, dropped: Dropped, *, mid_system: bool
+    ) -> None:
+        self._request = request
+        self._model = model
+        self._dropped = dropped
+        self._mid = mid_system
+        self._writer = BlockWriter(dropped, own=request.dialect == "anthropic")
+        self.system: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
+        self.thinks = True
+
+    def write(self) -> None:
+        """Write all messages.
+
+        Raises:
+            WireError: A message has nothing that could be carried, or there is none.
+        """
+        begun = False
+        for number, message in enumerate(self._request.messages):
+            role = message.role
+            if message.name is not None or message.extras:
+                self._name_extras(number, message)
+            if role == "assistant":
+                begun = True
+                self._assistant(number, message)
+            elif role == "user":
+                begun = True
+                self._user(number, message)
+            elif begun:
+                self._later_system(number, message)
+            else:
+                self.system += self._content(number, message.parts)
+        if not self.messages:
+            raise WireError("messages: at least one message is expected", param="messages")
+        last = self.messages[-1]
+        if last["role"] == "assistant":
+            self._prefill(last)
+        self.thinks = self._may_think()
+
+    def system_content(self) -> object:
+        """Return the value of ``system``: one string where that says it all; None for none."""
+        if not self.system:
+            return None
+        if len(self.system) == 1 and self.system[0].keys() == {"type", "text"}:
+            return self.system[0]["text"]
+        return self.system
+
+    def _path(self, number: int) -> str:
+        path = message_path(self._request, number)
+        return path if path in {"system", "instructions", "prompt"} else f"{path}.content"
+
+    def _content(self, number: int, parts: tuple[Part, ...]) -> list[dict[str, Any]]:
+        self._writer.lost = ""
+        return self._writer.blocks(parts, self._path(number))
+
+    def _user(self, number: int, message: Message) -> None:
+        parts = message.parts
+        if message.plain and len(parts) == 1:
+            part = parts[0]
+            if type(part) is Text and part.cache is None:
+                if part.text:
+                    self._append("user", part.text)
+                return
+        results = [each for each in parts if type(each) is ToolResult]
+        if results and len(results) < len(parts):
+            # What tools returned must come first.
+            first = self._content(number, tuple(results))
+            rest = tuple(each for each in parts if type(each) is not ToolResult)
+            content = first + self._content(number, rest)
+        else:
+            content = self._content(number, parts)
+        if not content:
+            if self._writer.lost:
+                raise WireError(
+                    f"{self._writer.lost}: the provider's API takes no such content",
+                    param=self._writer.lost,
+                    code="unsupported_content",
+                )
+            return
+        last = self.messages[-1] if self.messages else None
+        if (
+            last is not None
+            and last["role"] == "user"
+            and isinstance(last["content"], list)
+            and last["content"][0]["type"] == "tool_result"
+        ):
+            # One turn of the user has all results of the calls before it.
+            at = len(last["content"]) if not results else _after_results(last["content"])
+            last["content"][at:at] = content
+            return
+        self._append("user", content)
+
+    def _assistant(self, number: int, message: Message) -> None:
+        parts = message.parts
+        if message.plain and len(parts) == 1:
+            part = parts[0]
+            if type(part) is Text and part.cache is None:
+                if part.text:
+                    self._append("assistant", part.text)
+                return
+        content = self._content(number, parts)
+        if content:
+            self._append("assistant", content)
+
+    def _later_system(self, number: int, message: Message) -> None:
+        content = self._content(number, message.parts)
+        if not content:
+            return
+        if self._mid:
+            self._append("system", content)
+            return
+        self._dropped.add(f"{message_path(self._request, number)}.role")
+        last = self.messages[-1]
+        if last["role"] == "user" and isinstance(last["content"], list):
+            last["content"] += content
+        else:
+            self._append("user", content)
+
+    def _append(self, role: str, content: object) -> None:
+        self.messages.append({"role": role, "content": content})
+
+    def _name_extras(self, number: int, message: Message) -> None:
+        path = message_path(self._request, number)
+        if message.name is not None:
+            self._dropped.add(f"{path}.name")
+        for name, value in message.extras.items():
+            if value is not None:
+                self._dropped.add(f"{path}.{name}")
+
+    def _prefill(self, last: dict[str, Any]) -> None:
+        """See to a request whose last words are the model's own."""
+        if not self._model.prefill:
+            number = len(self._request.messages) - 1
+            self._dropped.add(message_path(self._request, number))
+            self._append("user", _ON)
+            return
+        content = last["content"]
+        if isinstance(content, str):
+            last["content"] = content.rstrip() or content
+        elif content[-1]["type"] == "text":
+            content[-1] = {**content[-1], "text": content[-1]["text"].rstrip() or "."}
+
+    def _may_think(self) -> bool:
+        """Tell whether the model may think: not in the middle of a turn it began without."""
+        for message in reversed(self.messages):
+            content = message["content"]
+            if message["role"] == "assistant":
+                first = content[0] if isinstance(content, list) else {}
+                calls = isinstance(content, list) and any(
+                    block["type"] == "tool_use" for block in content
+                )
+                return not calls or first.get("type") in {"thinking", "redacted_thinking"}
+            if isinstance(content, str) or content[0]["type"] != "tool_result":
+                return True
+        return True
+
+
+def _after_results(content: list[dict[str, Any]]) -> int:
+    """Return where the tool results end that a content begins with."""
+    for at, block in enumerate(content):
+        if block["type"] != "tool_result":
+            return at
+    return len(content)

@@ -1,0 +1,283 @@
+"""Writing a streamed answer in Anthropic's dialect.
+
+The API has one block open at a time. A part that begins while another is open waits: its events
+are held until that one is whole. A tool call is whole as soon as its arguments are one JSON
+object; text and thoughts are whole when something else begins.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from providers.wire.translation.anthropic_blocks import ANTHROPIC
+from providers.wire.translation.anthropic_parts import fit_call_id
+from providers.wire.translation.anthropic_reply import (
+    answer_id,
+    block_of,
+    stop_words,
+    usage_words,
+)
+from providers.wire.translation.codec import FOREIGN_MARK, AnswerFrame, StreamEncoder
+from providers.wire.translation.conversation import (
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from providers.wire.translation.reply import (
+    Begun,
+    Counted,
+    Delta,
+    Finished,
+    PartBegun,
+    PartEnded,
+    Ping,
+    ReplyEvent,
+    ReplyUsage,
+)
+
+__all__ = ["AnthropicStreamEncoder"]
+
+_encode = msgspec.json.encode
+_PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
+_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_FOREIGN: Final = f"{FOREIGN_MARK}thoughts"
+
+
+def _event(kind: str, members: dict[str, Any]) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode({"type": kind, **members}))
+
+
+def _delta(index: int, kind: str, field: str) -> tuple[bytes, bytes]:
+    """Return what stands before and after the text of a delta."""
+    before = (
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
+        b'"delta":{"type":"%b","%b":' % (index, kind.encode(), field.encode())
+    )
+    return before, b"}}\n\n"
+
+
+class _Block:
+    """A part on its way out.
+
+    Attributes:
+        part: What it began with.
+        held: Its events that wait for their turn.
+        ended: Whether it is whole.
+        arguments: What has come of a call's arguments.
+        signed: Whether thoughts have had a signature.
+    """
+
+    __slots__ = ("arguments", "ended", "held", "part", "signed")
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.held: list[Delta] = []
+        self.ended = False
+        self.arguments: list[str] = []
+        self.signed = False
+
+    def is_whole(self) -> bool:
+        """Tell whether nothing more is to be expected, though its end has not been told."""
+        if not isinstance(self.part, ToolCall):
+            return True
+        if self.part.custom:
+            return False
+        text = self.part.arguments + "".join(self.arguments)
+        if not text:
+            return False
+        try:
+            msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        return True
+
+
+class AnthropicStreamEncoder(StreamEncoder):
+    """Writes one message.
+
+    Args:
+        frame: What the answer needs besides.
+    """
+
+    def __init__(self, frame: AnswerFrame) -> None:
+        self._frame = frame
+        self._blocks: dict[int, _Block] = {}
+        self._open: int | None = None
+        self._waiting: list[int] = []
+        self._index = -1
+        self._prefix = (b"", b"")
+        self._usage: ReplyUsage | None = None
+        self._begun = False
+        self._calls = False
+        self._over = False
+
+    def encode(self, events: Iterable[ReplyEvent]) -> bytes:
+        """See ``StreamEncoder.encode``."""
+        out: list[bytes] = []
+        for event in events:
+            if type(event) is Delta:
+                if event.index == self._open:
+                    self._write(event, out)
+                    if self._waiting and self._blocks[event.index].is_whole():
+                        self._next(out)
+                else:
+                    block = self._blocks.get(event.index)
+                    if block is not None:
+                        block.held.append(event)
+            else:
+                self._other(event, out)
+        return b"".join(out)
+
+    def _other(self, event: ReplyEvent, out: list[bytes]) -> None:
+        if self._over:
+            return
+        if isinstance(event, Begun):
+            self._begin(event, out)
+        elif isinstance(event, PartBegun):
+            self._part_begun(event, out)
+        elif isinstance(event, PartEnded):
+            block = self._blocks.get(event.index)
+            if block is not None:
+                block.ended = True
+                if event.index == self._open:
+                    self._next(out)
+        elif isinstance(event, Counted):
+            self._usage = event.usage
+        elif isinstance(event, Ping):
+            if self._begun:
+                out.append(_PING)
+        elif isinstance(event, Finished):
+            self._finish(event, out)
+
+    def _begin(self, event: Begun, out: list[bytes]) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        self._usage = event.usage or self._usage
+        message: dict[str, Any] = {
+            "id": answer_id(event.id, self._frame),
+            "type": "message",
+            "role": "assistant",
+            "model": event.model or self._frame.request.model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage_words(event.usage),
+        }
+        out.append(_event("message_start", {"message": message}))
+
+    def _part_begun(self, event: PartBegun, out: list[bytes]) -> None:
+        if not self._begun:
+            self._begin(Begun("", ""), out)
+        self._blocks[event.index] = _Block(event.part)
+        self._waiting.append(event.index)
+        if self._open is None:
+            self._next(out)
+        elif self._blocks[self._open].is_whole():
+            self._blocks[self._open].ended = True
+            self._next(out)
+
+    def _next(self, out: list[bytes]) -> None:
+        """Close the open block and open those that wait, up to one that is not whole."""
+        while True:
+            if self._open is not None:
+                self._close(out)
+            if not self._waiting:
+                return
+            number = self._waiting.pop(0)
+            block = self._blocks[number]
+            if not self._open_block(number, block, out):
+                continue
+            held, block.held = block.held, []
+            for delta in held:
+                self._write(delta, out)
+            if not block.ended and not (self._waiting and block.is_whole()):
+                return
+
+    def _open_block(self, number: int, block: _Block, out: list[bytes]) -> bool:
+        """Open a block; return False for a part that has no place in the API."""
+        part = block.part
+        begin: dict[str, Any] | None
+        kind, field, first = "text_delta", "text", ""
+        if isinstance(part, Text | Refusal):
+            begin, first = {"type": "text", "text": ""}, part.text
+            if isinstance(part, Text) and part.citations_of == ANTHROPIC and part.citations:
+                begin["citations"] = list(part.citations)
+        elif isinstance(part, ToolCall):
+            self._calls = True
+            kind, field, first = "input_json_delta", "partial_json", part.arguments
+            begin = {
+                "type": "tool_use",
+                "id": fit_call_id(part.id),
+                "name": part.name,
+                "input": {},
+            }
+        elif isinstance(part, Thinking) and part.redacted is None:
+            kind, field, first = "thinking_delta", "thinking", part.text
+            begin = {"type": "thinking", "thinking": "", "signature": ""}
+        else:
+            begin = block_of(part, number, None)
+        if begin is None:
+            return False
+        self._index += 1
+        self._open = number
+        self._prefix = _delta(self._index, kind, field)
+        start = {"index": self._index, "content_block": begin}
+        out.append(_event("content_block_start", start))
+        if first:
+            out.append(self._prefix[0] + _encode(first) + self._prefix[1])
+        if isinstance(part, Thinking) and part.signature and part.made_by == ANTHROPIC:
+            self._sign(block, part.signature, out)
+        return True
+
+    def _write(self, delta: Delta, out: list[bytes]) -> None:
+        """Write a delta of the open block."""
+        if delta.text:
+            before, after = self._prefix
+            out.append(before + _encode(delta.text) + after)
+        assert self._open is not None, "a delta is written to the open block"
+        block = self._blocks[self._open]
+        part = block.part
+        if isinstance(part, ToolCall):
+            block.arguments.append(delta.text)
+        elif delta.signature is not None and isinstance(part, Thinking):
+            if part.made_by == ANTHROPIC:
+                self._sign(block, delta.signature, out)
+        elif delta.citation is not None and isinstance(part, Text) and _is_citation(delta.citation):
+            body = {"type": "citations_delta", "citation": delta.citation}
+            out.append(_event("content_block_delta", {"index": self._index, "delta": body}))
+
+    def _sign(self, block: _Block, signature: str, out: list[bytes]) -> None:
+        block.signed = True
+        body = {"type": "signature_delta", "signature": signature}
+        out.append(_event("content_block_delta", {"index": self._index, "delta": body}))
+
+    def _close(self, out: list[bytes]) -> None:
+        assert self._open is not None, "only an open block is closed"
+        block = self._blocks[self._open]
+        part = block.part
+        if isinstance(part, Thinking) and part.redacted is None and not block.signed:
+            self._sign(block, _FOREIGN, out)
+        out.append(_event("content_block_stop", {"index": self._index}))
+        self._open = None
+
+    def _finish(self, event: Finished, out: list[bytes]) -> None:
+        if not self._begun:
+            self._begin(Begun("", ""), out)
+        for block in self._blocks.values():
+            block.ended = True
+        self._next(out)
+        self._over = True
+        word, sequence = stop_words(event.stop, event.stop_sequence, calls=self._calls)
+        delta = {"stop_reason": word, "stop_sequence": sequence}
+        usage = usage_words(event.usage or self._usage)
+        out.append(_event("message_delta", {"delta": delta, "usage": usage}))
+        out.append(_STOP)
+
+
+def _is_citation(citation: dict[str, Any]) -> bool:
+    """Tell whether a citation is in this API's words: they all tell what was cited."""
+    return "cited_text" in citation
