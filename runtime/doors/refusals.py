@@ -86,7 +86,7 @@ def refuse(session: Session, dialect: Dialect, gave_up: GaveUp, *, hedged: bool)
     headers += [
         (b"x-standby-upstream-request-id", value) for name, value in theirs if name == id_header
     ][:1]
-    if dialect.family == "anthropic" and failure.status in {503, _OVERLOADED}:
+    if dialect.family == "anthropic" and failure.kind == "server_error" and _overloaded(failure):
         status = _OVERLOADED
     session.refuse(
         dialect,
@@ -97,6 +97,11 @@ def refuse(session: Session, dialect: Dialect, gave_up: GaveUp, *, hedged: bool)
         retry_after=retry_after,
         headers=headers,
     )
+
+
+def _overloaded(failure: Failure) -> bool:
+    """Tell whether an upstream had too much to do: with OpenAI's API that is what a 503 says."""
+    return failure.status == _OVERLOADED or (failure.status == 503 and failure.api == "openai")
 
 
 def _pass_on(

@@ -172,7 +172,7 @@ FAULTS: Mapping[str, Fault] = {
     "status-502": Fault(_status(502, "server_error")),
     "status-503": Fault(_status(503, "server_error", "server_is_overloaded")),
     "status-504": Fault(_status(504, "timeout_error")),
-    "status-529": Fault(_status(529, "overloaded_error")),
+    "status-529": Fault(_status(529, "overloaded_error"), frozenset({503, 529})),
     "html-503": Fault(_bare_status),
     "limited": Fault(_status(429, "rate_limit_error"), frozenset({429})),
     "limited-until": Fault(_status(429, "rate_limit_error", retry_after="30"), frozenset({429})),
