@@ -22,6 +22,8 @@ from tests.support.scripted import Scripted
 from tests.support.waiting import eventually
 
 WISH = "x-standby-on-broken-stream"
+PREFILLED = "claude-opus-4-5"
+"""A model that goes on from an assistant's message."""
 COUNTERS = ("total_requests", "succeeded", "failed", "cancelled", "resumed", "hedges")
 TOOLS: Mapping[str, object] = {
     "openai": [{"type": "function", "function": {"name": "count", "parameters": {}}}],
@@ -41,10 +43,19 @@ def daemon(breaking: Breaking) -> Iterator[Daemon]:
         made = providers(scripted.url, "cut", "stuck", "call", "late", "rest")
         hedge = {"enabled": True, "minimum_delay": "20ms", "maximum_delay": "20ms"}
         groups: dict[str, Mapping[str, object]] = {}
-        for dialect in DIALECTS:
+        for dialect, other in (DIALECTS, DIALECTS[::-1]):
+            # Its server wants a prefill; only Anthropic's API has one that can be translated to.
+            rest = {**made[f"rest-{dialect}"], "models": [PREFILLED], "resume_style": "prefill"}
+            made[f"prefilled-{dialect}"] = rest
+            members = [(f"cut-{dialect}", "m-1"), (f"prefilled-{other}", PREFILLED)]
+            groups[f"across-{dialect}"] = {
+                "strategy": "priority",
+                "members": [{"provider": name, "model": model} for name, model in members],
+                "on_broken_stream": "resume",
+            }
             for name in ("cut", "stuck", "call"):
-                members = group(f"{name}-{dialect}", f"rest-{dialect}")
-                groups[f"{name}-then-{dialect}"] = {**members, "on_broken_stream": "resume"}
+                both = group(f"{name}-{dialect}", f"rest-{dialect}")
+                groups[f"{name}-then-{dialect}"] = {**both, "on_broken_stream": "resume"}
             groups[f"errs-{dialect}"] = group(f"cut-{dialect}", f"rest-{dialect}")
             for name in ("cut", "call"):
                 alone = group(f"{name}-{dialect}")
@@ -200,6 +211,26 @@ def test_a_request_may_wish_for_an_error_where_the_group_goes_on(
     seen.broke_honestly()
     assert [each for each, _ in breaking.take()] == ["cut"]
     assert seen.counted == {"failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "more", "roles"),
+    [
+        ("openai", {"reasoning_effort": "high"}, ["user", "assistant"]),
+        ("anthropic", {}, ["user", "assistant", "user"]),
+    ],
+)
+def test_a_provider_of_another_api_goes_on_in_terms_of_its_own(
+    ask: Ask, breaking: Breaking, dialect: str, more: dict[str, object], roles: list[str]
+) -> None:
+    seen = ask(f"across-{dialect}", dialect, **more)
+    assert seen.text == TEXT
+    assert seen.counted == {"succeeded": 1, "resumed": 1}
+    (_, asked) = breaking.take()[-1]
+    messages = asked["messages"]
+    assert isinstance(messages, list)
+    assert [each["role"] for each in messages] == roles
+    assert not asked.keys() & {"thinking", "reasoning_effort", "continue_final_message"}
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

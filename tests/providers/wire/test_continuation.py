@@ -7,6 +7,7 @@ import pytest
 from providers.wire.anthropic_continuation import AnthropicContinuation
 from providers.wire.continuation import INSTRUCTION, MAX_TRANSCRIPT
 from providers.wire.openai_continuation import OpenAIContinuation
+from providers.wire.translation.anthropic_models import claude_model
 from tests.support.answers import anthropic_event, opening, request_body, tokens
 
 
@@ -54,6 +55,8 @@ def begun(joined: AnthropicContinuation, *words: str) -> AnthropicContinuation:
 )
 def test_only_models_known_to_take_a_prefill_get_one(model: str, style: str) -> None:
     assert anthropic().style("auto", model) == style
+    # Where a request is translated, its encoder has to know the same.
+    assert claude_model(model).prefill == (style == "prefill")
 
 
 def test_thinking_is_not_asked_for_again_and_less_of_the_answer_is() -> None:
