@@ -48,7 +48,22 @@ def encode_messages(
         WireError: A message has nothing that could be carried, or there is none left.
     """
     writer = _Writer(request, target, dropped)
+    out, official = writer.out, target.official
     for number, message in enumerate(request.messages):
+        # Most messages are one string; nearly all the time of a long conversation goes here.
+        if message.plain and not message.extras and not writer.pictures:
+            parts = message.parts
+            part = parts[0] if len(parts) == 1 else None
+            if type(part) is Text and part.cache is None:
+                role = message.role
+                if role == "developer" and not official:
+                    role = "system"
+                if role != "assistant" or not out or "tool_calls" not in out[-1]:
+                    written: dict[str, Any] = {"role": role, "content": part.text}
+                    if message.name is not None:
+                        written["name"] = message.name
+                    out.append(written)
+                    continue
         writer.write(number, message)
     writer.flush()
     if not writer.out:
@@ -67,7 +82,7 @@ def encode_messages(
 class _Writer:
     """Writes messages one after the other."""
 
-    __slots__ = ("_dropped", "_fitting", "_official", "_parts", "_pictures", "_request", "out")
+    __slots__ = ("_dropped", "_fitting", "_official", "_parts", "_request", "out", "pictures")
 
     def __init__(self, request: Conversation, target: Target, dropped: Dropped) -> None:
         self._request = request
@@ -75,7 +90,7 @@ class _Writer:
         self._dropped = dropped
         self._fitting: set[str] = set()
         self._parts = PartWriter(request, target, dropped)
-        self._pictures: list[dict[str, Any]] = []
+        self.pictures: list[dict[str, Any]] = []
         self.out: list[dict[str, Any]] = []
 
     def write(self, number: int, message: Message) -> None:
@@ -85,7 +100,7 @@ class _Writer:
         if message.extras:
             self._extras(number, message)
         if role == "assistant":
-            if self._pictures:
+            if self.pictures:
                 self.flush()
             self._assistant(number, message)
             return
@@ -93,11 +108,6 @@ class _Writer:
             part = parts[0]
             if type(part) is ToolResult:
                 self._result(part, number, 0)
-                return
-            if type(part) is Text and message.plain and part.cache is None:
-                if self._pictures:
-                    self.flush()
-                self._append(role, part.text, message.name)
                 return
         else:
             rest: list[Part] = []
@@ -112,9 +122,9 @@ class _Writer:
                 parts = tuple(rest)
         self._parts.lost = ""
         content = self._parts.content(parts, _content_path(self._request, number))
-        if role == "user" and self._pictures:
-            content = self._pictures + content
-            self._pictures = []
+        if role == "user" and self.pictures:
+            content = self.pictures + content
+            self.pictures = []
         if content:
             self.flush()
             self._append(role, self._short(content, message), message.name)
@@ -127,9 +137,9 @@ class _Writer:
 
     def flush(self) -> None:
         """Write the pictures that tools returned, where no message of the user took them."""
-        if self._pictures:
-            self._append("user", self._pictures, None)
-            self._pictures = []
+        if self.pictures:
+            self._append("user", self.pictures, None)
+            self.pictures = []
 
     def _append(self, role: str, content: object, name: str | None) -> None:
         if role == "developer" and not self._official:
@@ -173,7 +183,7 @@ class _Writer:
         self._parts.cached(texts, result.cache, path)
         if others:
             head = f"The result of the tool call {fit_call_id(result.call_id, _LONGEST_ID)}:"
-            self._pictures += [{"type": "text", "text": head}, *others]
+            self.pictures += [{"type": "text", "text": head}, *others]
             if not texts:
                 self._tool(result, _ELSEWHERE)
                 return

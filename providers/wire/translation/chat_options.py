@@ -249,7 +249,12 @@ def encode_tools(request: Conversation, target: Target, dropped: Dropped) -> lis
             dropped.add(f"{path}.cache_control")
         for name in tool.extras:
             dropped.add(f"{path}.{name}")
-        tools.append(_encode_tool(tool))
+        written = _encode_tool(tool)
+        if tool.strict and request.dialect == "anthropic" and not fits_strict(tool.schema):
+            # Anthropic's rules for such a schema are wider: here it would be refused.
+            del written["function"]["strict"]
+            dropped.add(f"{path}.strict")
+        tools.append(written)
     return tools
 
 

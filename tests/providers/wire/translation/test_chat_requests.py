@@ -612,6 +612,14 @@ def test_a_schema_that_keeps_the_rules_is_followed_strictly() -> None:
     assert dropped == ["output_config.format.schema"]
 
 
+def test_a_tool_that_breaks_the_rules_of_strict_is_sent_without() -> None:
+    kept = {"type": "object", "properties": {}, "additionalProperties": False}
+    tools = (Tool("f", schema=kept, strict=True), Tool("g", schema={"type": "object"}, strict=True))
+    body, dropped = encoded(foreign(said(Text("x")), tools=tools))
+    assert [tool["function"].get("strict") for tool in body["tools"]] == [True, None]
+    assert dropped == ["tools[1].strict"]
+
+
 def test_a_wish_to_cache_goes_only_to_models_that_take_it() -> None:
     request = foreign(said(Text("x", CacheControl("5m")), Text("y")))
     body, dropped = encoded(request)
