@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from providers.wire import WireError
 from providers.wire.translation.codec import Row, Target
-from providers.wire.translation.codecs import codec_of
+from providers.wire.translation.codecs import codec_of, front_codec_of
 from providers.wire.translation.translation import Translation
 
 PAGE = Path(__file__).parents[1] / "docs" / "translation.md"
@@ -47,7 +47,7 @@ def translated(front: str, back: str, body: Mapping[str, object]) -> Translation
     """Translate a request; raises WireError where there is no way."""
     target = Target(model=MODELS[back], official=True)
     return Translation(
-        codec_of(front),
+        front_codec_of(front),
         codec_of(back),
         json.dumps(body).encode(),
         target,
@@ -114,7 +114,7 @@ def tables() -> str:
     for front, back in DIRECTIONS:
         parts.append(f"### {NAMES[front]} to {NAMES[back]}\n\n")
         parts.append("| field | what becomes of it |\n|---|---|\n")
-        for row in codec_of(front).rows():
+        for row in front_codec_of(front).rows():
             note = f" {row.note}" if row.note else ""
             parts.append(f"| `{cell(row.field)}` | {cell(fate(front, back, row))}.{cell(note)} |\n")
         parts.append("\n")

@@ -8,7 +8,7 @@ from providers.failures import Failure
 from providers.interface import ForwardRequest, ProviderInterface
 from providers.wire import DIALECTS, Dialect, WireError
 from providers.wire.translation.codec import Target
-from providers.wire.translation.codecs import codec_of
+from providers.wire.translation.codecs import codec_of, front_codec_of
 from providers.wire.translation.translation import Translation
 from runtime.routing.answer import Answer
 from runtime.routing.job import Job
@@ -68,7 +68,7 @@ def cross(job: Job, provider: ProviderInterface, model: str | None) -> Crossing:
     )
     try:
         translation = Translation(
-            codec_of(job.dialect),
+            front_codec_of(job.dialect),
             codec_of(back.name),
             request.body,
             target,

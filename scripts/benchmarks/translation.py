@@ -16,7 +16,7 @@ from benchmarks.processes import choose_cores
 from benchmarks.report import describe_machine, number, table
 from benchmarks.requests import ANSWER_BODY, REQUEST_BODY
 from providers.wire.translation.codec import Target
-from providers.wire.translation.codecs import codec_of
+from providers.wire.translation.codecs import codec_of, front_codec_of
 from providers.wire.translation.translation import Translation
 
 DIRECTIONS = (
@@ -133,7 +133,7 @@ def measured(front: str, back: str, *, count: int, rounds: int) -> dict[str, flo
 
     def translation(body: bytes) -> Translation:
         return Translation(
-            codec_of(front),
+            front_codec_of(front),
             codec_of(back),
             body,
             Target(model=MODEL),

@@ -18,6 +18,7 @@ __all__ = [
     "Codec",
     "Dropped",
     "Encoded",
+    "FrontCodec",
     "Row",
     "StreamDecoder",
     "StreamEncoder",
@@ -154,8 +155,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-class Codec(ABC):
-    """One API, as translation sees it; never changes.
+class FrontCodec(ABC):
+    """One API, as far as askers speak it; never changes.
 
     Attributes:
         name: The dialect's name.
@@ -177,6 +178,25 @@ class Codec(ABC):
         """
 
     @abstractmethod
+    def encode_reply(self, reply: Reply, frame: AnswerFrame, dropped: Dropped) -> bytes:
+        """Encode a plain answer for the asker.
+
+        Args:
+            reply: The answer.
+            frame: What else it needs.
+            dropped: Takes what the asker's dialect has no place for, as paths of the answer that
+                begin with ``answer.``.
+        """
+
+    @abstractmethod
+    def stream_encoder(self, frame: AnswerFrame) -> StreamEncoder:
+        """Return a new encoder for one streamed answer to the asker."""
+
+
+class Codec(FrontCodec):
+    """One API that both askers and providers speak."""
+
+    @abstractmethod
     def encode_request(self, request: Conversation, target: Target) -> Encoded:
         """Encode a request for a provider.
 
@@ -194,20 +214,5 @@ class Codec(ABC):
         """Decode a provider's plain answer, which ``Dialect.peek_answer`` has found good."""
 
     @abstractmethod
-    def encode_reply(self, reply: Reply, frame: AnswerFrame, dropped: Dropped) -> bytes:
-        """Encode a plain answer for the asker.
-
-        Args:
-            reply: The answer.
-            frame: What else it needs.
-            dropped: Takes what the asker's dialect has no place for, as paths of the answer that
-                begin with ``answer.``.
-        """
-
-    @abstractmethod
     def stream_decoder(self) -> StreamDecoder:
         """Return a new decoder for one streamed answer of a provider."""
-
-    @abstractmethod
-    def stream_encoder(self, frame: AnswerFrame) -> StreamEncoder:
-        """Return a new encoder for one streamed answer to the asker."""

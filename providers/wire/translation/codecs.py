@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from providers.wire.translation.codec import Codec
+from providers.wire.translation.codec import Codec, FrontCodec
 
-__all__ = ["TRANSLATED", "codec_of"]
+__all__ = ["codec_of", "front_codec_of"]
 
 _WHERE: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -23,17 +23,28 @@ _WHERE: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 
-TRANSLATED: Final[frozenset[str]] = frozenset(_WHERE)
-"""The dialects that can be translated."""
+
+def front_codec_of(dialect: str) -> FrontCodec:
+    """Return the codec of an asker's dialect.
+
+    Args:
+        dialect: Its name.
+    """
+    codec: FrontCodec = _imported(dialect)
+    return codec
+
+
+def codec_of(dialect: str) -> Codec:
+    """Return the codec of a provider's dialect.
+
+    Args:
+        dialect: Its name; that of a dialect into which requests are translated.
+    """
+    codec: Codec = _imported(dialect)
+    return codec
 
 
 @cache
-def codec_of(dialect: str) -> Codec:
-    """Return the codec of a dialect.
-
-    Args:
-        dialect: Its name, one of ``TRANSLATED``.
-    """
+def _imported(dialect: str) -> Any:
     module, name = _WHERE[dialect]
-    codec: Codec = getattr(import_module(f"providers.wire.translation.{module}"), name)
-    return codec
+    return getattr(import_module(f"providers.wire.translation.{module}"), name)

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from providers.wire.events import fields
 from providers.wire.faults import AnswerFault
-from providers.wire.translation.codec import AnswerFrame, Codec, Dropped, Encoded, Target
+from providers.wire.translation.codec import (
+    AnswerFrame,
+    Codec,
+    Dropped,
+    Encoded,
+    FrontCodec,
+    Target,
+)
 from providers.wire.translation.reply import Failed, ReplyEvent
 from providers.wire.values import UpstreamError
 
@@ -36,7 +43,7 @@ class Translation:
 
     def __init__(
         self,
-        front: Codec,
+        front: FrontCodec,
         back: Codec,
         body: bytes,
         target: Target,
@@ -87,7 +94,7 @@ class StreamTranslator:
 
     __slots__ = ("_decoder", "_encoder", "error")
 
-    def __init__(self, front: Codec, back: Codec, frame: AnswerFrame) -> None:
+    def __init__(self, front: FrontCodec, back: Codec, frame: AnswerFrame) -> None:
         self._decoder = back.stream_decoder()
         self._encoder = front.stream_encoder(frame)
         self.error: UpstreamError | None = None
