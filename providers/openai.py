@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from providers.interface import ForwardRequest, ProviderInterface
-from providers.wire import COMPLETIONS, OPENAI, Dialect, OperationName
+from providers.wire import COMPLETIONS, OPENAI, RESPONSES, Dialect, OperationName
 from providers.wire.translation.foreign import without_reasoning_members
 
 __all__ = ["OpenAIProvider"]
@@ -21,6 +21,7 @@ class OpenAIProvider(ProviderInterface):
         {
             "openai": {"chat": "/chat/completions", "embeddings": "/embeddings"},
             "completions": {"chat": "/completions"},
+            "responses": {"chat": "/responses"},
         }
     )
 
@@ -29,6 +30,11 @@ class OpenAIProvider(ProviderInterface):
         spoken = [self.dialect]
         if self.settings.kind != "simulated":
             spoken.append(COMPLETIONS)
+            has_responses = self.settings.responses
+            if has_responses is None:
+                has_responses = self.official
+            if has_responses:
+                spoken.append(RESPONSES)
         return MappingProxyType({dialect.name: dialect for dialect in spoken})
 
     def transform_request(self, request: ForwardRequest, model: str | None) -> bytes:

@@ -16,6 +16,7 @@ from providers.wire.faults import AnswerFault, AnswerFaultKind, WireError
 from providers.wire.models import page_of
 from providers.wire.openai import OpenAIDialect
 from providers.wire.operations import Operation, OperationName
+from providers.wire.responses import ResponsesDialect
 from providers.wire.values import AnswerPeek, ModelEntry, RequestPeek, UpstreamError, Usage
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "DIALECTS",
     "MAX_EVENT",
     "OPENAI",
+    "RESPONSES",
     "AnswerFault",
     "AnswerFaultKind",
     "AnswerPeek",
@@ -48,7 +50,10 @@ ANTHROPIC: Final[Dialect] = AnthropicDialect()
 COMPLETIONS: Final[Dialect] = CompletionsDialect()
 """Legacy completions."""
 
+RESPONSES: Final[Dialect] = ResponsesDialect()
+"""OpenAI's Responses."""
+
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
-    {dialect.name: dialect for dialect in (OPENAI, ANTHROPIC, COMPLETIONS)}
+    {dialect.name: dialect for dialect in (OPENAI, ANTHROPIC, COMPLETIONS, RESPONSES)}
 )
 """All, by name."""

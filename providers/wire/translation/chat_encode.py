@@ -114,8 +114,14 @@ def _extras(request: Conversation, body: dict[str, Any], dropped: Dropped) -> No
             body[name] = value
             if name == "top_logprobs":
                 body["logprobs"] = True
-        elif request.dialect == "responses" and name in {"text.verbosity", "verbosity"}:
+        elif name == "text.verbosity":
             body["verbosity"] = value
+        elif name == "include" and request.dialect == "responses":
+            for number, each in enumerate(value):
+                if each == "message.output_text.logprobs":
+                    body["logprobs"] = True
+                else:
+                    dropped.add(f"include[{number}]")
         elif name == "stream_options":
             dropped.add("stream_options.include_obfuscation")
         else:

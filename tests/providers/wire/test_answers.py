@@ -29,7 +29,7 @@ def test_a_good_answer_gives_its_usage_reason_and_model() -> None:
         (b"{}", b"text/plain; charset=utf-8", "bad_answer", "text/plain"),
         (b"{}", b"text/event-stream", "bad_answer", "text/event-stream"),
         (b"[]", JSON, "bad_answer", "not a JSON object"),
-        (b"{}", JSON, "bad_answer", "completion|message"),
+        (b"{}", JSON, "bad_answer", "completion|message|no output"),
         (b'{"choices": [', JSON, "bad_answer", "not JSON"),
         (b'{"error": {"type": "api_error", "message": "sorry"}}', JSON, "error_body", "sorry"),
         (b'{"error": "sorry"}', JSON, "error_body", "sorry"),
