@@ -39,7 +39,7 @@ DIRECTIONS = (
 MODELS = {"openai": "gpt-5.5", "anthropic": "claude-opus-4-6"}
 """The provider's model in the examples."""
 
-LONGEST = 120
+LONGEST = 160
 """Characters of a value that are shown."""
 
 
@@ -71,11 +71,24 @@ def differences(before: object, after: object, path: str = "") -> Iterator[tuple
             if key not in after:
                 yield f"{path}.{key}" if path else key, "(not sent)"
         return
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for number, (old, new) in enumerate(zip(before, after, strict=True)):
-            yield from differences(old, new, f"{path}[{number}]")
-        return
+    if isinstance(before, list) and isinstance(after, list):
+        if len(before) == len(after):
+            for number, (old, new) in enumerate(zip(before, after, strict=True)):
+                yield from differences(old, new, f"{path}[{number}]")
+            return
+        first = shared(before, after)
+        last = shared(before[first:][::-1], after[first:][::-1])
+        if first + last == len(before):
+            for number in range(first, len(after) - last):
+                yield f"{path}[{number}]", shown(after[number])
+            return
     yield path, shown(after)
+
+
+def shared(one: list[object], other: list[object]) -> int:
+    """Return how many values two lists begin with in common."""
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def shown(value: object) -> str:

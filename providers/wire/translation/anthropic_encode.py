@@ -17,6 +17,11 @@ from providers.wire.translation.conversation import (
     OutputFormat,
     Tool,
 )
+from providers.wire.translation.custom_tools import (
+    INPUT_SCHEMA,
+    description_of,
+    has_grammar,
+)
 from providers.wire.translation.openai_shared import asker_name, says_nothing
 
 __all__ = ["encode_request"]
@@ -164,9 +169,6 @@ class _Writer:
             return
         wished: dict[str, Any] = {"type": "auto"}
         if choice is not None:
-            if choice.custom:
-                path = asker_name(request, "tool_choice")
-                raise WireError(f"{path}: the provider's API has no custom tools", param=path)
             if choice.mode == "required":
                 wished = {"type": "any"}
             elif choice.mode == "tool":
@@ -186,18 +188,21 @@ class _Writer:
                 return tool.opaque
             self._dropped.add(path)
             return None
-        if tool.custom is not None:
-            self._dropped.add(path)
-            return None
         if not _TOOL_NAME.match(tool.name):
             raise WireError(
                 f"{path}.name: letters, digits, _ and - are expected, at most 128",
                 param=f"{path}.name",
             )
         written: dict[str, Any] = {"name": tool.name}
-        if tool.description is not None:
-            written["description"] = tool.description
-        schema = tool.schema if tool.schema is not None else _NO_SCHEMA
+        description = tool.description
+        schema: Mapping[str, Any] = tool.schema if tool.schema is not None else _NO_SCHEMA
+        if tool.custom is not None:
+            description, schema = description_of(tool), INPUT_SCHEMA
+            if has_grammar(tool):
+                inner = "custom.format" if self._request.dialect == "openai" else "format"
+                self._dropped.add(f"{path}.{inner}")
+        if description is not None:
+            written["description"] = description
         if "type" not in schema:
             schema = {"type": "object", **schema}
         written["input_schema"] = closed(schema) if tool.strict and not self._own else schema

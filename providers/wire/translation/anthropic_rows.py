@@ -73,7 +73,12 @@ def _top_rows() -> list[Row]:
         _top("top_p", 0.9),
         _top("top_k", 40),
         _top("stop_sequences", ["END"]),
-        _top("stop_sequences", ["a", "b", "c", "d", "e"], note="OpenAI takes four at most."),
+        _top(
+            "stop_sequences: five",
+            ["a", "b", "c", "d", "e"],
+            name="stop_sequences",
+            note="OpenAI takes four at most.",
+        ),
         _top("stream", value=True, note="Usage is always asked for: an Anthropic stream tells it."),
         _top("metadata.user_id", {"user_id": "u-1"}, name="metadata"),
         _top("service_tier", "auto"),
@@ -95,29 +100,46 @@ def _top_rows() -> list[Row]:
         _top("thinking: adaptive", {"type": "adaptive"}, name="thinking"),
         _top("thinking: between_tools", {"type": "between_tools"}, name="thinking"),
         _top("thinking: disabled", {"type": "disabled"}, name="thinking"),
-        _top("thinking.display", {**thinking, "display": "omitted"}, name="thinking"),
+        Row(
+            field="thinking.display",
+            example=_request(thinking={**thinking, "display": "summarized"}),
+            without=_request(thinking=thinking),
+        ),
     ]
 
 
 def _message(field: str, *messages: object, note: str = "") -> Row:
-    return Row(field=field, example=_request(messages), without=_request(()), note=note)
+    example = _request((*messages, _HELLO))
+    return Row(field=field, example=example, without=_request(), note=note)
 
 
 def _message_rows() -> list[Row]:
     said = {"role": "assistant", "content": "Hi"}
     system = {"role": "system", "content": "Be brief now."}
     return [
-        _message("messages[]: user", _HELLO),
-        _message("messages[]: assistant", _HELLO, said, _HELLO),
-        _message("messages[]: assistant last", _HELLO, said),
-        _message("messages[]: system between", _HELLO, said, system, _HELLO),
-        _message("messages[]: same role twice", _HELLO, _HELLO),
+        _message("messages[]: user, assistant", _HELLO, said),
+        Row(
+            field="messages[]: assistant last",
+            example=_request([_HELLO, said]),
+            without=_request(),
+            note="Claude goes on from there; to others it is a message that has been said.",
+        ),
+        Row(
+            field="messages[]: system between",
+            example=_request([_HELLO, said, system, _HELLO]),
+            without=_request([_HELLO, said, _HELLO]),
+        ),
+        _message("messages[]: same role twice", _HELLO),
     ]
 
 
-def _block(field: str, block: object, *, role: str = "user", note: str = "") -> Row:
+def _block(
+    field: str, block: object, rest: object = None, *, role: str = "user", note: str = ""
+) -> Row:
+    """Return the row of a block after a text, or of a member of one, given the block without it."""
     text = {"type": "text", "text": "See:"}
-    without: list[object] = [{"role": role, "content": [text]}]
+    others = [text] if rest is None else [text, rest]
+    without: list[object] = [{"role": role, "content": others}]
     example: list[object] = [{"role": role, "content": [text, block]}]
     if role == "assistant":
         without, example = [_HELLO, *without, _HELLO], [_HELLO, *example, _HELLO]
@@ -138,8 +160,8 @@ def _block_rows() -> list[Row]:
     picture = {"type": "image", "source": _PNG}
     return [
         _block("text", text),
-        _block("text.cache_control", {**text, "cache_control": _CACHE}),
-        _block("text.citations", cited, role="assistant"),
+        _block("text.cache_control", {**text, "cache_control": _CACHE}, text),
+        _block("text.citations", cited, text, role="assistant"),
         _block("image: base64", picture),
         _block("image: url", {"type": "image", "source": {"type": "url", "url": "https://a.b/c"}}),
         _block("image: file", {"type": "image", "source": {"type": "file", "file_id": "file_1"}}),
@@ -148,9 +170,21 @@ def _block_rows() -> list[Row]:
         _block("document: text", _document(plain, title="Page")),
         _block("document: content", _document(parts)),
         _block("document: file", _document({"type": "file", "file_id": "file_1"})),
-        _block("document.context", _document(plain, context="Old.")),
-        _block("document.citations", _document(plain, citations={"enabled": True})),
-        _block("search_result", {"type": "search_result", "source": "s", "title": "t"}),
+        _block("document.context", _document(plain, context="Old."), _document(plain)),
+        _block(
+            "document.citations",
+            _document(plain, citations={"enabled": True}),
+            _document(plain),
+        ),
+        _block(
+            "search_result",
+            {
+                "type": "search_result",
+                "source": "https://a.b/c",
+                "title": "Page",
+                "content": [{"type": "text", "text": "A page."}],
+            },
+        ),
         _block("container_upload", {"type": "container_upload", "file_id": "file_1"}),
         _block(
             "thinking",

@@ -17,6 +17,7 @@ from providers.wire.translation.conversation import (
     ToolCall,
     ToolResult,
 )
+from providers.wire.translation.custom_tools import wrapped
 from providers.wire.translation.openai_shared import (
     fit_call_id,
     fit_tool_name,
@@ -252,10 +253,11 @@ class _Writer:
             if fitting == name:
                 self._fitting.add(name)
             name = fitting
-        if call.custom:
+        if call.custom and self._official:
             custom = {"name": name, "input": call.arguments}
             return {"id": call_id, "type": "custom", "custom": custom}
-        function = {"name": name, "arguments": call.arguments or "{}"}
+        arguments = wrapped(call.arguments) if call.custom else call.arguments or "{}"
+        function = {"name": name, "arguments": arguments}
         return {"id": call_id, "type": "function", "function": function}
 
 

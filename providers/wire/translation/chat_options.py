@@ -19,6 +19,11 @@ from providers.wire.translation.conversation import (
     Tool,
     ToolChoice,
 )
+from providers.wire.translation.custom_tools import (
+    INPUT_SCHEMA,
+    description_of,
+    has_grammar,
+)
 from providers.wire.translation.openai_shared import (
     asker_name,
     fit_tool_name,
@@ -249,7 +254,9 @@ def encode_tools(request: Conversation, target: Target, dropped: Dropped) -> lis
             dropped.add(f"{path}.cache_control")
         for name in tool.extras:
             dropped.add(f"{path}.{name}")
-        written = _encode_tool(tool)
+        written = _encode_tool(tool, official=target.official)
+        if not target.official and has_grammar(tool):
+            dropped.add(f"{path}.format")
         if tool.strict and request.dialect == "anthropic" and not fits_strict(tool.schema):
             # Anthropic's rules for such a schema are wider: here it would be refused.
             del written["function"]["strict"]
@@ -258,8 +265,14 @@ def encode_tools(request: Conversation, target: Target, dropped: Dropped) -> lis
     return tools
 
 
-def _encode_tool(tool: Tool) -> dict[str, Any]:
+def _encode_tool(tool: Tool, *, official: bool) -> dict[str, Any]:
     definition: dict[str, Any] = {"name": tool.name}
+    if tool.custom is not None and not official:
+        # Few servers of this API other than its maker's have custom tools.
+        description = description_of(tool)
+        if description is not None:
+            definition["description"] = description
+        return {"type": "function", "function": {**definition, "parameters": INPUT_SCHEMA}}
     if tool.description is not None:
         definition["description"] = tool.description
     if tool.custom is not None:
@@ -291,7 +304,7 @@ def encode_choice(
             dropped.add("tool_choice")
         return None
     if choice.mode == "tool":
-        kind = "custom" if choice.custom else "function"
+        kind = "custom" if choice.custom and target.official else "function"
         return {"type": kind, kind: {"name": choice.name}}
     if choice.allowed is None or not target.official:
         return choice.mode

@@ -137,6 +137,8 @@ class PartWriter:
         elif isinstance(part, Opaque):
             if part.dialect == "openai":
                 content.append(part.body)
+            elif part.dialect == "anthropic" and part.kind == "search_result":
+                self._search_result(part.body, path, content)
             else:
                 self._lose(path)
             return
@@ -145,6 +147,19 @@ class PartWriter:
             return
         if part.cache is not None:
             self.cached(content, part.cache, path)
+
+    def _search_result(
+        self, body: dict[str, Any], path: str, content: list[dict[str, Any]]
+    ) -> None:
+        """Put what a search found into a content: its text is carried, that it can be cited not."""
+        found = body.get("content")
+        texts = [body.get("title"), body.get("source")]
+        blocks = found if isinstance(found, list) else ()
+        texts += [each.get("text") for each in blocks if isinstance(each, dict)]
+        text = "\n\n".join(each for each in texts if isinstance(each, str) and each)
+        if text:
+            content.append({"type": "text", "text": text})
+        self._lose(path)
 
     def _document(self, part: Document, path: str, content: list[dict[str, Any]]) -> bool:
         """Put a document into a content; tell whether it could be."""

@@ -12,6 +12,11 @@ from providers.wire.translation.codec import (
     FrontCodec,
     Target,
 )
+from providers.wire.translation.custom_tools import (
+    CustomCalls,
+    custom_names,
+    with_custom_calls,
+)
 from providers.wire.translation.reply import Failed, ReplyEvent
 from providers.wire.values import UpstreamError
 
@@ -39,7 +44,7 @@ class Translation:
         dropped: What is not carried over faithfully: so far of the request, then of the answer.
     """
 
-    __slots__ = ("_back", "_frame", "_front", "body", "dropped", "headers")
+    __slots__ = ("_back", "_custom", "_frame", "_front", "body", "dropped", "headers")
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class Translation:
         encoded: Encoded = back.encode_request(request, target)
         self._front = front
         self._back = back
+        self._custom = custom_names(request) if request.tools else frozenset()
         self._frame = AnswerFrame(request=request, answer_id=answer_id, created=created)
         self.body = encoded.body
         self.headers: Sequence[tuple[bytes, bytes]] = encoded.headers
@@ -71,13 +77,15 @@ class Translation:
         """
         try:
             reply = self._back.decode_reply(body)
+            if self._custom:
+                reply = with_custom_calls(reply, self._custom)
             return self._front.encode_reply(reply, self._frame, self.dropped)
         except (LookupError, TypeError, ValueError) as error:
             raise AnswerFault(f"the upstream's answer cannot be translated: {error}") from error
 
     def stream(self) -> "StreamTranslator":
         """Return what translates a streamed answer."""
-        return StreamTranslator(self._front, self._back, self._frame)
+        return StreamTranslator(self._front, self._back, self._frame, self._custom)
 
 
 class StreamTranslator:
@@ -87,14 +95,22 @@ class StreamTranslator:
         front: The asker's API.
         back: The provider's.
         frame: What the answer needs besides.
+        custom: The names of the custom tools that the asker offered.
 
     Attributes:
         error: The error that the provider sent in the middle of it; None when it has not.
     """
 
-    __slots__ = ("_decoder", "_encoder", "error")
+    __slots__ = ("_custom", "_decoder", "_encoder", "error")
 
-    def __init__(self, front: FrontCodec, back: Codec, frame: AnswerFrame) -> None:
+    def __init__(
+        self,
+        front: FrontCodec,
+        back: Codec,
+        frame: AnswerFrame,
+        custom: frozenset[str] = frozenset(),
+    ) -> None:
+        self._custom = CustomCalls(custom) if custom else None
         self._decoder = back.stream_decoder()
         self._encoder = front.stream_encoder(frame)
         self.error: UpstreamError | None = None
@@ -146,4 +162,6 @@ class StreamTranslator:
         last = events[-1]
         if type(last) is Failed:
             self.error = last.error
+        if self._custom is not None:
+            events = self._custom.turned(events)
         return self._encoder.encode(events)
