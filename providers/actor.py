@@ -80,9 +80,7 @@ class ProviderActor(Actor):
         self._idle: deque[tuple[ClientConnection, float]] = deque()
         self._busy: set[UpstreamConnection] = set()
         self._connecting = 0
-        self._waiting = WaitingAskers(
-            provider.name, self._settings.queue_limit, lambda: self._served + self._abandoned
-        )
+        self._waiting = WaitingAskers(provider.name, self._settings.queue_limit)
         self._sweep_at = math.inf
         self._sweep_timer: Timer | None = None
         self._served = 0
@@ -104,7 +102,7 @@ class ProviderActor(Actor):
             if connection is not None:
                 self._lend(connection, caller)
                 return NO_REPLY
-        self._waiting.enter(caller, self._free)
+        self._waiting.enter(caller, self._free, self._freed)
         self._open_where_needed()
         self._sweep_later()
         return NO_REPLY
@@ -154,6 +152,11 @@ class ProviderActor(Actor):
     def _free(self) -> int:
         """How many more exchanges there may be now."""
         return self._settings.max_connections - len(self._busy)
+
+    @property
+    def _freed(self) -> int:
+        """How many exchanges have made room for others."""
+        return self._served + self._abandoned
 
     def _take_idle(self) -> ClientConnection | None:
         """Return the most recently used idle connection that is still open."""
@@ -260,7 +263,7 @@ class ProviderActor(Actor):
         self._sweep_at = math.inf
         now = trio.current_time()
         if self._waiting:
-            self._waiting.sweep(self._free)
+            self._waiting.sweep(self._free, self._freed)
         oldest = now - self._settings.idle_timeout
         while self._idle and (self._idle[0][1] <= oldest or self._idle[0][0].closed):
             self._idle.popleft()[0].close()

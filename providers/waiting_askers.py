@@ -7,7 +7,6 @@ waiting for nothing it can ask another provider.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -50,14 +49,12 @@ class WaitingAskers:
     Args:
         provider: The provider's name.
         queue_limit: How many may wait, besides those for whom there are free places.
-        freed: Returns how many places have become free ever, to tell how fast they do.
 
     Attributes:
         shed: How many were sent away because others had to go first.
     """
 
     __slots__ = (
-        "_freed",
         "_limit",
         "_passed_over",
         "_provider",
@@ -68,10 +65,9 @@ class WaitingAskers:
         "shed",
     )
 
-    def __init__(self, provider: str, queue_limit: int, freed: Callable[[], int]) -> None:
+    def __init__(self, provider: str, queue_limit: int) -> None:
         self._provider = provider
         self._limit = queue_limit
-        self._freed = freed
         self._queue: FairQueue[PendingCall] = FairQueue()
         self._since: dict[PendingCall, float] = {}  # when it began to queue
         # Those whose kept connection proved stale have had their turn: they wait apart, in order.
@@ -88,13 +84,14 @@ class WaitingAskers:
         """How many clients wait in turn."""
         return self._queue.clients
 
-    def enter(self, caller: PendingCall, free: int) -> None:
+    def enter(self, caller: PendingCall, free: int, freed: int) -> None:
         """Let an asker wait its turn; refuse who is one too many, or bound to come too late.
 
         Args:
             caller: Who asks, with an ``Acquire``.
             free: How many places are free. Who gets one of them does not queue, but waits for a
                 connection to be made.
+            freed: How many places have become free ever, to tell how fast they do.
         """
         now = trio.current_time()
         message: Acquire = caller.message
@@ -109,10 +106,10 @@ class WaitingAskers:
             # Those who renew had a place a moment ago: only where nobody else waits are they many.
             newest = self._queue.shed() or caller
             ahead = len(self._since)
-            again = retry_after(ahead, self._rate.look(now, self._freed()))
+            again = retry_after(ahead, self._rate.look(now, freed))
             self._refuse(newest, f"{self._limit} requests already wait for this provider", again)
         elif len(self._queue) > free:
-            rate = self._rate.look(now, self._freed())
+            rate = self._rate.look(now, freed)
             # The queue as a whole is a bound that takes no time; who is within it is in time.
             if rate is not None and now + (len(self._since) - free) / rate > message.deadline:
                 turn = len(self._renewing) + self._queue.turn(message.client) - free
@@ -150,14 +147,15 @@ class WaitingAskers:
         self._passed_over = True
         return due
 
-    def sweep(self, free: int) -> None:
+    def sweep(self, free: int, freed: int) -> None:
         """Refuse those whose time is up, and those whose turn is known to come too late.
 
         Args:
             free: How many places are free.
+            freed: How many have become free ever.
         """
         now = trio.current_time()
-        rate = self._rate.look(now, self._freed())
+        rate = self._rate.look(now, freed)
         for caller in [each for each in self._since if each.message.deadline <= now]:
             again = retry_after(len(self._since), rate)
             self._refuse(caller, "no connection became free in time", again)

@@ -198,6 +198,8 @@ class PendingCall:
             timer.cancel()
         self._state = state
         self._outcome = outcome
+        if state == _FAILED:
+            self._on_withdrawn = None  # mostly it knows of this call
         self._unsettled.pop(self, None)
         waiter = self._waiter
         if waiter is not None:

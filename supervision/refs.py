@@ -169,7 +169,10 @@ class Ref:
         due = trio.current_time() + timeout
         call = recipient.request(message, min(deadline, due))
         call.expire_at(due, timeout, recipient.timers)
-        return await call.wait()
+        try:
+            return await call.wait()
+        finally:
+            del call  # it keeps its failure, whose traceback holds this frame
 
     async def stop(self, reason: Reason = "normal", *, timeout: float = math.inf) -> None:
         """Have the present incarnation end in order, and wait until it has (``GenServer.stop``).

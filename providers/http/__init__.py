@@ -15,6 +15,7 @@ from providers.http.errors import (
     ProtocolError,
     TLSError,
     Truncated,
+    without_frames,
 )
 from providers.http.listener import Listener, bind_tcp, bind_unix
 from providers.http.messages import (
@@ -65,4 +66,5 @@ __all__ = [
     "http_date",
     "request_head",
     "response_head",
+    "without_frames",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import trio
@@ -147,7 +148,11 @@ class Answering(Waiting):
             finally:
                 self._relay = None
         if relay.error is not None:
-            raise relay.error
+            error, relay.error = relay.error, None
+            try:
+                raise error
+            finally:
+                del error  # its traceback holds this frame
         return True
 
     async def read_body(self, limit: int, deadline: float) -> bytes:
@@ -177,9 +182,9 @@ class Answering(Waiting):
         finally:
             self._whole = False
         if len(data) > limit:
-            error = ProtocolError(f"the upstream's answer is larger than {limit} bytes")
-            self.close(error)
-            raise error
+            text = f"the upstream's answer is larger than {limit} bytes"
+            self.close(ProtocolError(text))
+            raise ProtocolError(text)
         if not self.closed and self._paused:
             self._paused = False
             self._resume()
@@ -223,4 +228,11 @@ class Answering(Waiting):
         raise NotImplementedError
 
     def _loss(self) -> Exception:
-        return self._failure or ConnectionLost("the connection to the upstream is closed")
+        """Return what to raise now that the connection is closed.
+
+        A copy: what is raised gets a traceback, whose frames hold this object, which keeps its own.
+        """
+        failure = self._failure
+        if failure is None:
+            return ConnectionLost("the connection to the upstream is closed")
+        return copy.copy(failure)

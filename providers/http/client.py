@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from providers.http.answer_reading import ResponseReader
 from providers.http.answering import HOLD_BACK, Answering, Relay
-from providers.http.errors import ConnectionLost, ProtocolError, Truncated
+from providers.http.errors import ConnectionLost, ProtocolError, Truncated, without_frames
 from providers.http.poller import Poller
 from providers.http.stream import READ, Stream
 
@@ -226,14 +226,14 @@ class ClientConnection(Answering, Stream):
 
     def _stop_sending(self, error: Exception) -> None:
         """The upstream takes no more; it may have answered all the same, so reading goes on."""
-        self._send_error = error
+        self._send_error = without_frames(error)
         self._outgoing = None
         self.unsent = 0
         if not self.closed:
             self._set_mask(READ if not self._paused else 0)
 
     def _shut(self, failure: Exception) -> None:
-        self._failure = failure
+        self._failure = without_frames(failure)
         self._release()
         self._reader.close()
         self._wake()

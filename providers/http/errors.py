@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 __all__ = [
     "BadRequest",
     "ConnectError",
@@ -10,7 +12,10 @@ __all__ = [
     "ProtocolError",
     "TLSError",
     "Truncated",
+    "without_frames",
 ]
+
+_AnyError = TypeVar("_AnyError", bound=BaseException)
 
 
 class DeadlineExceeded(Exception):  # noqa: N818 - names the event, as trio's own TooSlowError does
@@ -60,3 +65,29 @@ class BadRequest(Exception):  # noqa: N818 - the name HTTP gives it
         self.status = status
         self.message = message
         self.retry_after = retry_after
+
+
+def without_frames(error: _AnyError) -> _AnyError:
+    """Take the tracebacks off an error that is to be kept, and off all errors behind it.
+
+    A traceback holds the frames it went through, and they whatever they worked on. Where that
+    holds the error in turn, only the garbage collector could free the two.
+
+    Args:
+        error: The error; its text, type and causes stay.
+
+    Returns:
+        The same object.
+    """
+    rest: list[BaseException] = [error]
+    seen: set[int] = set()
+    while rest:
+        each = rest.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__traceback__ = None
+        reason = each.reason if isinstance(each, ConnectionLost) else None
+        behind = (each.__cause__, each.__context__, reason)
+        rest.extend(other for other in behind if other is not None)
+    return error

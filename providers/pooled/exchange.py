@@ -17,6 +17,7 @@ from providers.http import (
     ProtocolError,
     ResponseHead,
     Truncated,
+    without_frames,
 )
 from providers.http.answer_reading import Received
 from providers.http.answering import HOLD_BACK, Answering, Relay
@@ -345,7 +346,7 @@ class PooledExchange(Answering):
         self.closed = True
         self._poller.wheel.disarm(self)
         if not self._reader.complete:
-            self._failure = failure
+            self._failure = without_frames(failure)
         if self._scope is not None:
             self._scope.cancel(reason="the exchange is over")
         self._wake()

@@ -90,8 +90,10 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
 async def _begin(task: Exchange, acquire: Acquire) -> UpstreamConnection:
     """Have the provider's actor send the request; return its connection once there is an answer."""
     try:
-        pending = task.actor.send_request(acquire, deadline=acquire.deadline)
-        connection: UpstreamConnection = await pending.wait()
+        # The call has no name here: it keeps its failure, whose traceback holds this frame.
+        connection: UpstreamConnection = await task.actor.send_request(
+            acquire, deadline=acquire.deadline
+        ).wait()
     except (ActorDown, NoProcess) as down:
         ended = "its task ended and is being restarted"
         raise provider_down(task, ended, down) from down

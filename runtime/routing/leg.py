@@ -4,6 +4,7 @@ import trio
 
 from providers.actor import Trouble
 from providers.failures import Failure
+from providers.http import without_frames
 from providers.rate_limits import exhausted_for
 from runtime.outcome import Attempt, AttemptKind
 from runtime.routing.answer import Answer
@@ -91,7 +92,7 @@ async def make_attempt(
                 # Some say it only in the headers of their limits.
                 asked = exhausted_for(failure.upstream_headers) or None
             failure.retry_after = upstream.gate.refused(now, asked)
-        return failure
+        return without_frames(failure)  # it is kept until the request is over
     else:
         kind = "ok" if result.broken is None else result.broken.kind
         result.served = True

@@ -14,6 +14,7 @@ from providers.http import (
     ProtocolError,
     ResponseHead,
     UpstreamConnection,
+    without_frames,
 )
 from providers.wire import AnswerFault, StreamReader
 from runtime.routing.exchange import Exchange, ExchangeResult
@@ -113,7 +114,7 @@ async def relay_stream(
             await _relay_events(task, connection, reader)
         except Failure as failure:
             result.usage = reader.usage
-            result.broken = failure
+            result.broken = without_frames(failure)  # they hold the result
             task.actor.cast(Trouble(failure.message))
             task.answer.break_off(None if reader.error is not None else failure.message)
             return
