@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import trio
 
 from supervision.calls import PendingCall
+from supervision.former import Former
 from supervision.overdue import Overdue
 from supervision.reasons import Reason, describe_reason
 from supervision.refs import DownCallback, Ref, TaskStarter
@@ -54,7 +55,7 @@ class Child:
         restarts: restarts by the supervisor so far.
         last_exit: why the last one ended.
         retries: restarts in a row without a healthy period, for the back-off.
-        below: a supervisor's former entries by name, so that counts outlive its restart.
+        below: of a supervisor: what its former entries counted, by name.
         poison: how often which message has crashed it.
     """
 
@@ -94,10 +95,14 @@ class Child:
         self.restarts = 0
         self.retries = 0
         self.last_exit: Reason | None = None
-        self.below: dict[str, Child] | None = None
+        self.below: dict[str, Former] | None = None
         self.poison: dict[object, int] | None = None
 
-    def inherit(self, former: Child) -> None:
+    def former(self) -> Former:
+        """What the entry that replaces this one after its supervisor's restart takes over."""
+        return Former(self.incarnation, self.restarts, self.last_exit, self.below)
+
+    def inherit(self, former: Former) -> None:
         """Take over the counts of the entry it replaces after its supervisor's restart."""
         self.incarnation = former.incarnation
         self.restarts = former.restarts

@@ -152,15 +152,21 @@ class SupervisorProcess(Process):
         except (KeyboardInterrupt, SystemExit, BaseExceptionGroup) as error:
             reason = interrupt_reason(self.child, error)
         finally:
-            for child in self.children.values():
-                child.system.release(child)
-            if self.plan.strategy != "dynamic":
-                self.child.below = self.children
+            self._let_go_of_children()
             self._send.close()
             self._receive.close()
             self._nursery = self._context = None  # they point back here
             self.finish(reason)
             del reason  # an exception's traceback points at this frame: no cycle, please
+
+    def _let_go_of_children(self) -> None:
+        """Free their names and keep their counts; they point back here."""
+        children, self.children = self.children, {}
+        for child in children.values():
+            child.system.release(child)
+            child.owned = None  # its exit notice may have come too late to be read
+        if self.plan.strategy != "dynamic":
+            self.child.below = {name: child.former() for name, child in children.items()}
 
     async def _live(self) -> Reason:
         self.open()

@@ -1,7 +1,7 @@
 """Decoding the content of messages, plain and streamed, in Anthropic's dialect."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,8 @@ _FRAME = frozenset(
 """What every message has; the stop reason is told by ``Done``."""
 
 _SILENT = frozenset({"content_block_stop", "message_stop", "ping"})
+
+_DIALECT: Final = AnthropicDialect()
 
 
 class _Reader(AnthropicStreamReader):
@@ -54,7 +56,7 @@ class AnthropicChatDecoder(ChatDecoder):
     """Decodes one message."""
 
     def __init__(self) -> None:
-        super().__init__(AnthropicDialect(), _Reader())
+        super().__init__(_DIALECT, _Reader())
         self._tools: set[int] = set()
 
     def event(self, name: bytes, data: dict[str, Any]) -> Iterator[ChatEvent]:

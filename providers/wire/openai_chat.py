@@ -1,7 +1,7 @@
 """Decoding the content of chat completions, plain and streamed, in OpenAI's dialect."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from providers.wire.chat_decoder import ChatDecoder
 from providers.wire.chat_events import (
@@ -35,6 +35,8 @@ _FRAME = frozenset(
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 """Where servers of this API put the text of a model's reasoning; some in two places at once."""
 
+_DIALECT: Final = OpenAIDialect()
+
 
 class _Reader(OpenAIStreamReader):
     """Keeps what it judges good."""
@@ -62,7 +64,7 @@ class OpenAIChatDecoder(ChatDecoder):
     """Decodes one chat completion."""
 
     def __init__(self) -> None:
-        super().__init__(OpenAIDialect(), _Reader())
+        super().__init__(_DIALECT, _Reader())
         self._introduced = False
 
     def event(self, name: bytes, data: dict[str, Any]) -> Iterator[ChatEvent]:

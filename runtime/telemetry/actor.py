@@ -163,6 +163,7 @@ class Telemetry(Actor):
         """Leave a true picture behind, however this incarnation ends."""
         if self._unsubscribe is not None:
             self._unsubscribe()
+            self._unsubscribe = None  # it knows of this actor
         if self._writer is not None:
             self._writer.set(self._aggregate.picture(self._published))
 

@@ -280,9 +280,10 @@ async def test_a_child_that_never_starts_again_ends_its_supervisor(max_restarts:
     async with pool(max_restarts=max_restarts) as (system, handle):
         ended: list[Reason] = []
         handle.ref.watch(ended.append)
-        await handle.start_child(ChildSpec("a", answers(None, OSError("never"))))
+        child = await handle.start_child(ChildSpec("a", answers(None, OSError("never"))))
+        assert child is not None
         await end(system, "a", "shutdown")
-        assert system.ref("a").incarnation == max_restarts + 1
+        assert child.incarnation == max_restarts + 1
         (reason,) = ended
         assert isinstance(reason, Shutdown)
         assert f"more than {max_restarts} restarts" in str(reason.detail)

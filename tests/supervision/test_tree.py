@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import trio
@@ -23,6 +23,7 @@ from supervision import (
     open_system,
     supervisor,
 )
+from tests.support.garbage import collected
 
 settle = trio.testing.wait_all_tasks_blocked
 
@@ -274,6 +275,37 @@ async def test_lives_that_ended_leave_no_cycles_for_the_garbage_collector() -> N
             assert gc.collect() == 0
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+async def test_supervisors_that_ended_leave_no_cycles_for_the_garbage_collector(
+    strategy: Literal["one_for_one", "one_for_all", "rest_for_one"],
+) -> None:
+    inner = supervisor("inner", [ChildSpec("b", Sleeper), ChildSpec("c", Sleeper)])
+    outer = supervisor(
+        "outer",
+        [ChildSpec("a", Sleeper), inner, dynamic_supervisor("pool")],
+        strategy=strategy,
+        max_restarts=1000,
+    )
+    root = supervisor("root", [outer], max_restarts=1000)
+    async with open_system(root, reports=quiet()) as system:
+
+        async def live() -> None:
+            for name in ("a", "b", "inner", "pool", "outer") * 3:
+                system.supervisor("pool").async_nolink(trio.sleep_forever)
+                system.ref("c").cast("crash")
+                await settle()
+                assert system.kill(name)
+                await settle()
+
+        await live()
+        with collected() as found:
+            await live()
+        assert found == []
+        outermost = system.snapshot().find("outer")
+        assert outermost is not None
+        assert outermost.incarnation == 7
 
 
 async def test_whereis_finds_only_what_runs() -> None:
