@@ -14,7 +14,7 @@ __all__ = ["OpenAIProvider"]
 
 
 class OpenAIProvider(ProviderInterface):
-    """Chat completions, embeddings and what is older or newer, behind a ``base_url`` up to ``/v1``."""
+    """All of the API that programs ask models by, behind a ``base_url`` up to ``/v1``."""
 
     dialect: ClassVar[Dialect] = OPENAI
     paths: ClassVar[Mapping[str, Mapping[OperationName, str]]] = MappingProxyType(

@@ -356,7 +356,11 @@ class Session:
             param=param,
             request_id=self.request_id,
         )
-        own = [_JSON, (REQUEST_ID_HEADERS[dialect.family], self.request_id.encode("ascii")), *headers]
+        own = [
+            _JSON,
+            (REQUEST_ID_HEADERS[dialect.family], self.request_id.encode("ascii")),
+            *headers,
+        ]
         if retry_after is not None:
             own.append((b"retry-after", b"%d" % max(1, math.ceil(retry_after))))
             own.append((b"retry-after-ms", b"%d" % max(1, math.ceil(retry_after * 1000))))

@@ -3,7 +3,7 @@
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 import pytest
@@ -12,6 +12,7 @@ from tests.support import raw
 from tests.support.answers import PATHS, request_body
 from tests.support.configs import config, group, simulated
 from tests.support.daemon import Daemon, Reply, UnixConnection
+from tests.support.reading import text_of
 
 DIALECTS = ("openai", "anthropic")
 MAX_BODY = 65536
@@ -109,15 +110,22 @@ def test_an_unknown_model_is_a_404_with_the_nearest_name(
     assert near in message
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_provider_of_the_other_dialect_is_a_clear_4xx(daemon: Daemon, dialect: str) -> None:
-    other = {"openai": "talk", "anthropic": "chat"}[dialect]
-    reply = daemon.ask("POST", PATHS[dialect], request_body(dialect, other))
-    assert 400 <= reply.status < 500
-    message = _message(reply, dialect)
-    assert other in message
-    assert "openai" in message.lower()
-    assert "anthropic" in message.lower()
+@pytest.mark.parametrize(
+    ("dialect", "other", "alien"),
+    [("openai", "talk", {"seed": 7}), ("anthropic", "chat", {"top_k": 5})],
+)
+def test_what_a_provider_of_the_other_dialect_lacks_is_refused_where_that_is_wished(
+    daemon: Daemon, dialect: str, other: str, alien: Mapping[str, object]
+) -> None:
+    body = {**request_body(dialect, other), **alien}
+    (field,) = alien
+    reply = daemon.ask("POST", PATHS[dialect], body, {"x-standby-translation": "strict"})
+    assert reply.status == 400
+    assert field in _message(reply, dialect)
+    reply = daemon.ask("POST", PATHS[dialect], body)
+    assert reply.status == 200
+    assert field in reply.headers["x-standby-dropped"].split(", ")
+    assert text_of(reply, dialect, stream=False)
 
 
 @pytest.mark.parametrize("target", ["/", "/v1", "/v1/chat/completion", "/nothing", "/v1/messages/"])

@@ -43,7 +43,8 @@ PROVIDERS = {
 }
 
 GROUPS = {
-    "pair": hedging("slow", "quick", "slow-a", "quick-a"),
+    "pair": hedging("slow", "quick"),
+    "pair-a": hedging("slow-a", "quick-a"),
     "careful": hedging("sleepy", "other", budget_percent=5),
     "unlearned": hedging("unknown", "other", maximum_delay=None),
 }
@@ -72,7 +73,7 @@ def test_the_quick_one_answers_for_the_slow_one(daemon: Daemon, dialect: str, st
     quick, slow = f"quick{suffix}", f"slow{suffix}"
     before = metrics(daemon, quick)
     for _ in range(5):
-        reply = ask(daemon, "pair", dialect=dialect, stream=stream)
+        reply = ask(daemon, f"pair{suffix}", dialect=dialect, stream=stream)
         assert told(reply) == (200, quick, "2", True)
 
     def counted() -> bool:

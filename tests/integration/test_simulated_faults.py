@@ -186,7 +186,10 @@ def test_with_nothing_left(daemon: Daemon, fault: str, dialect: str, stream: boo
     time = "0.5" if fault == "status_429" else "5"
     reply = daemon.ask("POST", PATHS[dialect], body, {"x-request-timeout": time})
     _assert_counted(daemon, name, meaning)
-    assert reply.status in meaning.statuses, reply.body
+    # Only Anthropic's API has a status for too much to do.
+    overloaded = fault == "status_529" and dialect == "anthropic"
+    statuses = frozenset({529}) if overloaded else meaning.statuses
+    assert reply.status in statuses, reply.body
     if reply.status == 200:
         return
     assert reply.headers["content-type"].startswith("application/json")

@@ -55,14 +55,9 @@ GROUPS: Mapping[str, Mapping[str, object]] = {
         {"provider": "two", "cost_tier": 1},
     ),
     "adapting": members("adaptive", {"provider": "slow"}, {"provider": "three"}),
-    "careful": members(
-        "priority",
-        {"provider": "prudish"},
-        {"provider": "one"},
-        {"provider": "prudish-a"},
-        {"provider": "open-a"},
-        **PRUDISH,
-    ),
+    "careful": members("priority", {"provider": "prudish"}, {"provider": "one"}, **PRUDISH),
+    "careful-a": members("priority", {"provider": "prudish-a"}, {"provider": "open-a"}, **PRUDISH),
+    "careful-mixed": members("priority", {"provider": "prudish-a"}, {"provider": "one"}, **PRUDISH),
     "strict": members("priority", {"provider": "prudish"}, {"provider": "one"}),
     "hopeless": members("priority", {"provider": "prudish"}, {"provider": "sick"}, **PRUDISH),
     "roomy": members(
@@ -146,11 +141,19 @@ def test_adaptive_prefers_the_quicker_one(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("dialect", "other"), [("openai", "one"), ("anthropic", "open-a")])
+@pytest.mark.parametrize(
+    ("dialect", "group", "other"),
+    [
+        ("openai", "careful", "one"),
+        ("anthropic", "careful-a", "open-a"),
+        ("openai", "careful-mixed", "one"),
+        ("anthropic", "careful-mixed", "one"),
+    ],
+)
 def test_a_refused_answer_is_asked_for_elsewhere_unseen(
-    daemon: Daemon, dialect: str, other: str, stream: bool
+    daemon: Daemon, dialect: str, group: str, other: str, stream: bool
 ) -> None:
-    reply = ask(daemon, "careful", dialect=dialect, stream=stream)
+    reply = ask(daemon, group, dialect=dialect, stream=stream)
     assert reply.status == 200
     assert reply.headers["x-standby-provider"] == other
     assert reply.headers["x-standby-attempts"] == "2"
