@@ -75,7 +75,7 @@ def _rows() -> Sequence[Row]:
         Row(
             field="prompt",
             example=plain,
-            without=plain,
+            without={**plain, "prompt": "Hello"},
             note=(
                 "One text, which the user says. Several, none, and tokens are refused by a"
                 " provider of another API."
