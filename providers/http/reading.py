@@ -11,7 +11,7 @@ from typing import Protocol
 
 import httptools
 
-from providers.http.errors import BadRequest
+from providers.http.errors import BadRequest, without_frames
 from providers.http.head_memo import HeadMemo, HeadMemos
 from providers.http.messages import Limits, Request
 
@@ -288,7 +288,7 @@ class RequestReader:
         if isinstance(error, httptools.HttpParserCallbackError) and cause is not None:
             if not isinstance(cause, BadRequest):
                 raise cause
-            self.failure = cause
+            self.failure = without_frames(cause)
         elif self._finished:
             return  # more bytes after a request that said it is the last
         elif isinstance(error, httptools.HttpParserInvalidMethodError):
@@ -326,7 +326,7 @@ class RequestReader:
             try:
                 self._check_head()
             except BadRequest as failure:
-                self.failure = failure
+                self.failure = without_frames(failure)
         elif self.held > self._grown:
             self._grown = self.held
             self._barren = 0
@@ -334,7 +334,7 @@ class RequestReader:
                 try:
                     self._take(self.held - self._charge)
                 except BadRequest as failure:
-                    self.failure = failure
+                    self.failure = without_frames(failure)
         else:
             # No body came, so it was the extension of a chunk or a trailer: neither is used, but
             # the parser gathers a trailer's value until it ends.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import trio
 
-from providers.http.errors import BadRequest, ConnectionLost, DeadlineExceeded
+from providers.http.errors import BadRequest, ConnectionLost, DeadlineExceeded, without_frames
 from providers.http.messages import Limits, Request
 from providers.http.poller import Poller
 from providers.http.reading import Allowance, RequestReader
@@ -138,8 +138,10 @@ class ServerConnection(Stream):
                 request = reader.ready.pop(0)
                 self._charge = request.charge
                 return request
-            if reader.failure is not None:
-                raise reader.failure
+            failure = reader.failure
+            if failure is not None:
+                # Another one: what is raised gets a traceback, which holds this connection.
+                raise BadRequest(failure.status, failure.message, retry_after=failure.retry_after)
             if self._eof:
                 if reader.begun:
                     raise BadRequest(400, "the connection ended before the request did")
@@ -221,7 +223,7 @@ class ServerConnection(Stream):
                 try:
                     await self._wait(deadline)
                 except DeadlineExceeded as late:
-                    self._lost = late
+                    self._lost = without_frames(late)
                     self._release_all()
         if self.closed:
             raise ConnectionLost("the client has gone", self._lost)
@@ -384,7 +386,7 @@ class ServerConnection(Stream):
 
     def _gone(self, error: Exception | None) -> None:
         """The client has gone: close, tell whoever answers it."""
-        self._lost = error
+        self._lost = None if error is None else without_frames(error)
         callback = self._gone_callback
         self._gone_callback = None
         self._release_all()

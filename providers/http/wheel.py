@@ -64,7 +64,9 @@ class DeadlineWheel:
     __slots__ = ("_buckets", "_changed", "_running", "_sleeping_until", "_times")
 
     def __init__(self) -> None:
-        self._buckets: dict[float, set[Timed]] = {}
+        # None: all of them were disarmed. The time stays in the heap, but the set would keep its
+        # room until then, and there is one every tick for as long as the longest deadline.
+        self._buckets: dict[float, set[Timed] | None] = {}
         self._times: list[float] = []
         self._changed: trio.Event | None = None
         self._sleeping_until = math.inf
@@ -72,7 +74,7 @@ class DeadlineWheel:
 
     def __len__(self) -> int:
         """How many entries are in the wheel."""
-        return sum(map(len, self._buckets.values()))
+        return sum(len(bucket) for bucket in self._buckets.values() if bucket)
 
     def arm(self, item: Timed, deadline: float) -> None:
         """Set an item's deadline.
@@ -87,14 +89,17 @@ class DeadlineWheel:
         self.disarm(item)
         time = (int(deadline * _TICKS_PER_SECOND) + 1) / _TICKS_PER_SECOND
         item.fires_at = time
-        bucket = self._buckets.get(time)
-        if bucket is None:
-            self._buckets[time] = {item}
+        buckets = self._buckets
+        bucket = buckets.get(time)
+        if bucket is not None:
+            bucket.add(item)
+        elif time in buckets:
+            buckets[time] = {item}
+        else:
+            buckets[time] = {item}
             heapq.heappush(self._times, time)
             if time < self._sleeping_until and self._changed is not None:
                 self._changed.set()
-        else:
-            bucket.add(item)
 
     def disarm(self, item: Timed) -> None:
         """Take an item out of the wheel, if it is in it."""
@@ -104,6 +109,8 @@ class DeadlineWheel:
             bucket = self._buckets.get(time)
             if bucket is not None:
                 bucket.discard(item)
+                if not bucket:
+                    self._buckets[time] = None
 
     def call_at(self, deadline: float, callback: Callable[[], None]) -> Alarm:
         """Call a function at a deadline; the returned alarm can be disarmed or armed anew."""
@@ -115,7 +122,7 @@ class DeadlineWheel:
         """Fire everything whose deadline is not later than `now`."""
         while self._times and self._times[0] <= now:
             time = heapq.heappop(self._times)
-            for item in self._buckets.pop(time):
+            for item in self._buckets.pop(time) or ():
                 if item.fires_at != time:
                     continue  # disarmed by one that fired before it in this very sweep
                 item.fires_at = math.inf

@@ -1,3 +1,4 @@
+import gc
 import logging
 import math
 
@@ -154,3 +155,23 @@ async def test_only_one_task_may_sweep(autojump_clock: trio.testing.MockClock) -
         with pytest.raises(RuntimeError, match="another task"):
             await wheel.run()
         nursery.cancel_scope.cancel()
+
+
+async def test_deadlines_that_were_disarmed_take_no_room_until_their_time(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    wheel = DeadlineWheel()
+    nursery.start_soon(wheel.run)
+    items = [Waiting() for _ in range(50)]
+    before = sum(type(each) is set for each in gc.get_objects())
+    for tick in range(1000):
+        for item in items:
+            wheel.arm(item, trio.current_time() + 60 + tick * TICK)
+        for item in items:
+            wheel.disarm(item)
+    assert sum(type(each) is set for each in gc.get_objects()) - before < 10
+    assert len(wheel) == 0
+    wheel.arm(items[0], trio.current_time() + 60)
+    await trio.sleep(200)
+    assert items[0].fired
+    assert not items[1].fired
