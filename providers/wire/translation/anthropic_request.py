@@ -1,7 +1,7 @@
 """Reading a request in Anthropic's dialect."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -31,7 +31,7 @@ _READ: Final = frozenset(
     }
 )  # fmt: skip
 _ROLES: Final[Mapping[str, Role]] = {"user": "user", "assistant": "assistant", "system": "system"}
-_EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
+_EFFORTS: Final[Mapping[str, Effort]] = {each: each for each in get_args(Effort)}
 _MODES: Final = frozenset({"enabled", "disabled", "adaptive", "between_tools"})
 _TOOL: Final = frozenset({"name", "description", "input_schema", "strict", "cache_control", "type"})
 
@@ -184,9 +184,9 @@ def _output(
     if isinstance(config, dict):
         told = config.get("effort")
         if told is not None:
-            if told not in _EFFORTS:
+            effort = _EFFORTS.get(told) if isinstance(told, str) else None
+            if effort is None:
                 wrong("output_config.effort", "low, medium, high, xhigh or max")
-            effort = told
         form = config.get("format")
         if isinstance(form, dict) and form.get("type") == "json_schema":
             schema = form.get("schema")
@@ -203,7 +203,8 @@ def _output(
     thinking = members.get("thinking")
     if thinking is None:
         return (None if effort is None else Reasoning(effort)), output
-    if not isinstance(thinking, dict) or thinking.get("type") not in _MODES:
+    mode = thinking.get("type") if isinstance(thinking, dict) else None
+    if not isinstance(thinking, dict) or not isinstance(mode, str) or mode not in _MODES:
         wrong("thinking.type", "enabled, disabled, adaptive or between_tools")
     display = thinking.get("display")
     reasoning = Reasoning(
