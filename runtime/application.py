@@ -1,6 +1,5 @@
 """The daemon's life: from a checked configuration to open doors, and its orderly end."""
 
-import gc
 import logging
 import os
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import trio
 
 from providers.http import Listener, Poller, ServerConnection
+from runtime.collector import calm_collector
 from runtime.configuration import Config, ConfigurationError
 from runtime.configuration.paths import prepare_socket_directory
 from runtime.doors.door import OpenSessions
@@ -184,7 +184,7 @@ async def _run(
                         "systemd", partial(keep_informed, manager, daemon.status), kind="task"
                     )
                 )
-            _calm_collector()
+            calm_collector()
             await stopping.wait()
             drain = config.timeouts.drain
             manager.stopping("finishing open answers", within=drain + _STOP_PATIENCE)
@@ -192,17 +192,6 @@ async def _run(
                 await daemon.drain(drain)
             nursery.cancel_scope.cancel(reason="the daemon stops")
     _log.info("stopped")
-
-
-def _calm_collector() -> None:
-    """Keep the cyclic collector out of requests' way.
-
-    What is there after the start stays, so it need not be looked at again. Requests leave hardly
-    any cycles behind; the collector's own thresholds would have it look every few requests.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 @asynccontextmanager

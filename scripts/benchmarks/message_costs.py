@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import trio
 
+from runtime.collector import THRESHOLDS
 from supervision import Actor, ChildSpec, PendingCall, Reports, System, open_system, supervisor
 from supervision import dynamic_supervisor as dynamic
 
@@ -21,7 +22,7 @@ BATCH = 64
 CALLERS = 64
 FEW, MANY = 1_000, 10_000
 
-COLLECTORS = {"as in the daemon": (50_000, 20, 100), "off": (0, 0, 0)}
+COLLECTORS = {"as in the daemon": THRESHOLDS, "off": (0, 0, 0)}
 """Thresholds of the garbage collector under which many children are measured once more."""
 
 SLOW = "percent of the time in which the machine was slow"
