@@ -1,5 +1,6 @@
 """Streams of events: however the bytes are split, the same is relayed and the same is judged."""
 
+import json
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -111,8 +112,49 @@ def test_any_bytes_split_in_any_way_give_the_same_relay_and_verdict(
     assert data.removeprefix(b"\xef\xbb\xbf").startswith(whole.relayed) or whole.finished
 
 
+PIECES = ("a ", "é ", "漢 ", "🙂")
+REASONS = {
+    "openai": "stop",
+    "anthropic": "end_turn",
+    "completions": "stop",
+    "responses": "completed",
+}
+
+
+def _completions() -> list[bytes]:
+    """Return a whole stream of legacy completions."""
+
+    def chunk(text: str, finish: str | None = None) -> bytes:
+        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+        body = {"id": "cmpl-1", "object": "text_completion", "model": "m-1", "choices": [choice]}
+        return f"data: {json.dumps(body, ensure_ascii=False)}\n\n".encode()
+
+    return [*map(chunk, PIECES), chunk("", "stop"), b"data: [DONE]\n\n"]
+
+
+def _responses() -> list[bytes]:
+    """Return a whole stream of the Responses API."""
+
+    def event(kind: str, **members: object) -> bytes:
+        body = json.dumps({"type": kind, **members}, ensure_ascii=False)
+        return f"event: {kind}\ndata: {body}\n\n".encode()
+
+    response = {"id": "resp_1", "object": "response", "model": "m-1", "output": []}
+    at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    return [
+        event("response.created", response={**response, "status": "in_progress"}),
+        *(event("response.output_text.delta", **at, delta=piece) for piece in PIECES),
+        event("response.completed", response={**response, "status": "completed"}),
+    ]
+
+
 def _well_formed(dialect: str, line_end: str, comments: bool) -> bytes:
-    events = [*opening(dialect), *tokens(dialect, ["a ", "é ", "漢 ", "🙂"]), *closing(dialect)]
+    if dialect == "completions":
+        events = _completions()
+    elif dialect == "responses":
+        events = _responses()
+    else:
+        events = [*opening(dialect), *tokens(dialect, PIECES), *closing(dialect)]
     if comments:
         events = [part for event in events for part in (b": keep-alive\n\n", event)]
     return b"".join(events).replace(b"\n", line_end.encode())
@@ -133,7 +175,7 @@ def test_a_whole_stream_leaves_byte_for_byte_and_finished(
     assert verdict.finished
     assert verdict.fault is None
     assert verdict.model == "m-1"
-    assert verdict.finish_reason == ("stop" if dialect == "openai" else "end_turn")
+    assert verdict.finish_reason == REASONS[dialect]
 
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
