@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pytest
+from translation_page import DIRECTIONS, MODELS, PAGE, fate
 
 from providers.wire import WireError
 from providers.wire.translation.codec import Row, Target
 from providers.wire.translation.codecs import codec_of, front_codec_of
 from providers.wire.translation.translation import Translation
-from scripts.translation_page import DIRECTIONS, MODELS, PAGE, fate
 
 WORDS: Final = frozenset(
     {
