@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from providers.wire.faults import WireError
+from providers.wire.translation.anthropic_blocks import ANTHROPIC
 from providers.wire.translation.anthropic_messages import MessageWriter
 from providers.wire.translation.anthropic_models import ClaudeModel, claude_model
 from providers.wire.translation.anthropic_parts import cache_control
@@ -22,7 +23,7 @@ from providers.wire.translation.custom_tools import (
     description_of,
     has_grammar,
 )
-from providers.wire.translation.openai_shared import asker_name, says_nothing
+from providers.wire.translation.openai_shared import asker_name, is_left_out, says_nothing
 
 __all__ = ["encode_request"]
 
@@ -168,6 +169,9 @@ class _Writer:
                 )
             return
         wished: dict[str, Any] = {"type": "auto"}
+        if choice is not None and choice.mode == "tool" and is_left_out(request, choice, ANTHROPIC):
+            self._drop("tool_choice")
+            choice = None
         if choice is not None:
             if choice.mode == "required":
                 wished = {"type": "any"}

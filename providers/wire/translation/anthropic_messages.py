@@ -58,7 +58,7 @@ class MessageWriter:
         self._model = model
         self._dropped = dropped
         self._mid = mid_system
-        self._writer = BlockWriter(dropped, own=request.dialect == "anthropic")
+        self._writer = BlockWriter(dropped, dialect=request.dialect)
         self.system: list[dict[str, Any]] = []
         self.messages: list[dict[str, Any]] = []
         self.thinks = True

@@ -67,17 +67,18 @@ class BlockWriter:
     """Writes parts as blocks and notes what is not carried.
 
     Args:
-        own: Whether the asker's dialect is Anthropic's, too, so that all it knows may be sent.
+        dialect: The asker's dialect; all that Anthropic's own knows may be sent.
         dropped: Takes the paths of what is not carried.
 
     Attributes:
         lost: The path of a part that was left out though it held something; empty when none was.
     """
 
-    __slots__ = ("_dropped", "_own", "lost")
+    __slots__ = ("_detail", "_dropped", "_own", "lost")
 
-    def __init__(self, dropped: Dropped, *, own: bool) -> None:
-        self._own = own
+    def __init__(self, dropped: Dropped, *, dialect: str) -> None:
+        self._own = dialect == ANTHROPIC
+        self._detail = "detail" if dialect == "responses" else "image_url.detail"
         self._dropped = dropped
         self.lost = ""
 
@@ -175,7 +176,7 @@ class BlockWriter:
     def _image(self, part: Image, path: str) -> dict[str, Any] | None:
         source = part.source
         if part.detail not in {None, "auto"}:
-            self._drop(f"{path}.image_url.detail")
+            self._drop(f"{path}.{self._detail}")
         if source.data is not None:
             media = source.media_type or "image/png"
             if media == "image/jpg":

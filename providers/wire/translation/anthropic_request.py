@@ -169,8 +169,8 @@ def _tool_choice(choice: object) -> tuple[ToolChoice | None, bool | None]:
     if kind != "tool":
         wrong("tool_choice.type", "auto, any, tool or none")
     name = choice.get("name")
-    if not isinstance(name, str):
-        wrong("tool_choice.name", "a string")
+    if not isinstance(name, str) or not name:
+        wrong("tool_choice.name", "the name of a tool")
     return ToolChoice("tool", name), parallel
 
 

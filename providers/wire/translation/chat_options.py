@@ -29,6 +29,7 @@ from providers.wire.translation.openai_shared import (
     fit_tool_name,
     fits_strict,
     flat_format,
+    is_left_out,
     nested_format,
     tool_name_fits,
 )
@@ -304,6 +305,9 @@ def encode_choice(
             dropped.add("tool_choice")
         return None
     if choice.mode == "tool":
+        if is_left_out(request, choice, "openai"):
+            dropped.add("tool_choice")
+            return None
         kind = "custom" if choice.custom and target.official else "function"
         return {"type": kind, kind: {"name": choice.name}}
     if choice.allowed is None or not target.official:

@@ -22,6 +22,7 @@ from providers.wire.translation.conversation import (
     Reasoning,
     Source,
     Text,
+    ToolChoice,
 )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "fit_user",
     "fits_strict",
     "flat_format",
+    "is_left_out",
     "message_path",
     "nested_format",
     "part_path",
@@ -237,6 +239,20 @@ def fit_tool_name(name: str) -> str:
     if tool_name_fits(name):
         return name
     return _NOT_IN_NAME.sub("_", name)[:55] + "_" + _digest(name, 8)
+
+
+def is_left_out(request: Conversation, choice: ToolChoice, dialect: str) -> bool:
+    """Tell whether the tool that must be called is one that only another API has.
+
+    Args:
+        request: The asker's request.
+        choice: Its choice of a tool.
+        dialect: The provider's dialect.
+    """
+    return any(
+        tool.name == choice.name and tool.opaque is not None and tool.opaque_of != dialect
+        for tool in request.tools
+    )
 
 
 def fit_call_id(call_id: str, longest: int) -> str:
