@@ -174,7 +174,8 @@ class ProviderActor(Actor):
             caller.reply(connection)
         else:
             caller.on_withdrawn(partial(self._abandon, connection))
-            connection.begin(message.request, partial(caller.reply, connection), message.deadline)
+            on_answer = partial(caller.reply, connection)
+            connection.begin(message.request, on_answer, message.deadline, no_body=message.no_body)
 
     def _abandon(self, connection: UpstreamConnection) -> None:
         """An asker left before its answer began: the upstream need not go on."""

@@ -4,14 +4,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
-
-import msgspec
+from typing import ClassVar
 
 from providers.chat import Carry, OnEvent, stream_chat
 from providers.chat_request import AnyRequest, chat_bodies
 from providers.error_kinds import classify_status
 from providers.failures import Failure, FailureKind
+from providers.forward_request import ForwardRequest
+from providers.further_paths import joined
 from providers.http import ResponseHead, Target
 from providers.patterns import matches_any
 from providers.prices import Cost, PriceTable, cost_of, estimate_usage
@@ -58,6 +58,9 @@ _NOT_FORWARDED = HOP_BY_HOP | {
 }
 
 
+_HAVE_BODIES = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose requests say a length even where it is none (RFC 9110, section 8.6)."""
+
 _MAKERS = frozenset({"api.openai.com", "api.anthropic.com"})
 
 _STANDBYS_OWN = b"x-standby-"
@@ -75,33 +78,6 @@ _MEANT_WITHIN_SUCCESS: frozenset[FailureKind] = frozenset(
     {"rate_limited", "account", "content_filter", "model_not_found", "context_too_long"}
 )
 """Errors inside an answer of a good status that keep their own meaning."""
-
-
-class ForwardRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request on its way to one provider.
-
-    Attributes:
-        headers: The asker's headers, names in lower case.
-        derived: What has been derived from headers, operation and target, to be used again with
-            the same ones.
-        body: The asker's body, byte for byte.
-        model: The model named in the body.
-        stream: Whether a streamed answer is asked for.
-        request_id: The daemon's own id of the request.
-        operation: What is asked for.
-        dialect: The dialect the body is in.
-        target: The target as the asker sent it; its query travels on, its path does not.
-    """
-
-    headers: Sequence[tuple[bytes, bytes]]
-    derived: dict[object, Any] = {}
-    body: bytes
-    model: str
-    stream: bool
-    request_id: str
-    operation: OperationName = "chat"
-    dialect: str = ""
-    target: str = ""
 
 
 class ProviderInterface(ABC):
@@ -144,6 +120,8 @@ class ProviderInterface(ABC):
             *configured.items(),
         ]
         self._not_forwarded = _NOT_FORWARDED | {name for name, _ in own}
+        # What is passed through is not looked at: it may come in any coding.
+        self._not_passed_on = (_NOT_FORWARDED - {b"accept-encoding"}) | {name for name, _ in own}
         self._defaults = [
             pair for pair in self.default_headers() if pair[0] not in self._not_forwarded
         ]
@@ -228,12 +206,37 @@ class ProviderInterface(ABC):
         return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
 
     def _head_for(self, request: ForwardRequest) -> bytes:
-        """Return the head of an upstream request but for its last line."""
-        asked = request.headers
+        """Return the head of an upstream request but for its last lines."""
         _, mark, query = request.target.partition("#")[0].partition("?")
         own_path = self.paths[request.dialect or self.dialect.name][request.operation]
         path = f"{self.target.base_path}{own_path}{mark}{query}"
-        skip = self._not_forwarded
+        return self._head(f"POST {path}", request.headers, self._not_forwarded, self._defaults)
+
+    def pass_on(self, request: ForwardRequest) -> bytes:
+        """Return the whole upstream request for one that is passed through, head and body.
+
+        Args:
+            request: What the asker sent; its target is what stands behind the provider's name.
+
+        Raises:
+            PathRefused: The target could lead out of the path of ``base_url``.
+        """
+        line = f"{request.method} {joined(self.target.base_path, request.target)}"
+        defaults = [pair for pair in self._defaults if pair[0] != b"content-type"]
+        head = self._head(line, request.headers, self._not_passed_on, defaults)
+        body = request.body
+        if body or request.method in _HAVE_BODIES:
+            head += b"content-length: %d\r\n" % len(body)
+        return b"%b\r\n%b" % (head, body)
+
+    def _head(
+        self,
+        line: str,
+        asked: Sequence[tuple[bytes, bytes]],
+        skip: frozenset[bytes],
+        defaults: Sequence[tuple[bytes, bytes]],
+    ) -> bytes:
+        """Return the head of an upstream request but for its length and the empty line."""
         for name, value in asked:
             if name == b"connection":  # what it names belongs to the asker's connection too
                 skip = skip | {each.strip() for each in value.lower().split(b",")}
@@ -241,9 +244,9 @@ class ProviderInterface(ABC):
             pair for pair in asked if pair[0] not in skip and not pair[0].startswith(_STANDBYS_OWN)
         ]
         names = [pair[0] for pair in headers]
-        headers += [pair for pair in self._defaults if pair[0] not in names]
-        line = f"POST {path} HTTP/1.1\r\n".encode("ascii")
-        return line + self._own_lines + _header_lines(headers)
+        headers += [pair for pair in defaults if pair[0] not in names]
+        first = f"{line} HTTP/1.1\r\n".encode("ascii")
+        return first + self._own_lines + _header_lines(headers)
 
     async def stream_chat(
         self,

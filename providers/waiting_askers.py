@@ -32,6 +32,7 @@ class Acquire(msgspec.Struct, gc=False):
             begun, or failed to. None lends it as it is.
         client: Who asks; clients take turns in the queue.
         limit: Until when the deadline may be put off; it is not where this is earlier.
+        no_body: Whether the answer has no body whatever its headers say: the method is ``HEAD``.
         waited: Seconds spent in the queue; written by the actor.
     """
 
@@ -40,6 +41,7 @@ class Acquire(msgspec.Struct, gc=False):
     request: bytes | None = None
     client: ClientKey = UNNAMED
     limit: float = 0.0
+    no_body: bool = False
     waited: float = 0.0
 
 

@@ -107,7 +107,14 @@ class ClientConnection(Answering, Stream):
         except OSError as error:
             self._stop_sending(error)
 
-    def begin(self, request: bytes, on_answer: Callable[[], object], deadline: float) -> None:
+    def begin(
+        self,
+        request: bytes,
+        on_answer: Callable[[], object],
+        deadline: float,
+        *,
+        no_body: bool = False,
+    ) -> None:
         """Send a request on somebody's behalf and have a function called once there is news of it.
 
         News is the answer's head, the loss of the connection, or the deadline; which one, the
@@ -117,9 +124,10 @@ class ClientConnection(Answering, Stream):
             request: Head and body.
             on_answer: Called once, by the poller; must not raise.
             deadline: When to call it at the latest.
+            no_body: As for `send`.
         """
         self._on_answer = on_answer
-        self.send(request)
+        self.send(request, no_body=no_body)
         if self._on_answer is not None:
             self._poller.wheel.arm(self, deadline)
 

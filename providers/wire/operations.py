@@ -13,8 +13,12 @@ from providers.wire.values import AnswerPeek, RequestPeek
 
 __all__ = ["Operation", "OperationName"]
 
-OperationName = Literal["chat", "embeddings", "count_tokens"]
-"""The operations, over all dialects; none but ``chat`` is ever streamed."""
+OperationName = Literal["chat", "embeddings", "count_tokens", "passthrough"]
+"""The operations, over all dialects; none but ``chat`` is ever asked for as a stream.
+
+``passthrough`` is none of any dialect: it stands for whatever else a provider's API has, of which
+nothing is read.
+"""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from runtime.configuration.locations import MAX_SOCKET_PATH
 from runtime.configuration.places import Places
 from runtime.configuration.problems import Problem, listed, suggestion
 from runtime.configuration.provider_settings import (
+    RESERVED_NAMES,
     ProviderConfig,
     SimulatedProvider,
     UpstreamProvider,
@@ -132,6 +133,14 @@ class _Checks:
                 if not re.fullmatch(shape.key_pattern, name):
                     hint = ' ("/" separates a provider from its model)' if "/" in name else ""
                     self._wrong_key(f'"{name}" cannot be a name{hint}; {_NAME_RULE}', section, name)
+        for name in self._places.names("providers"):
+            if name in RESERVED_NAMES:
+                self._wrong_key(
+                    f'"{name}" cannot be the name of a provider: its API is served below /{name}/, '
+                    "where the daemon has paths of its own; choose another name",
+                    "providers",
+                    name,
+                )
         for name in self._places.names("models"):
             if name in self._groups:
                 self._wrong_key(

@@ -11,6 +11,7 @@ from runtime.configuration.simulator_settings import SimulatorConfig
 from runtime.configuration.tolerance import CircuitBreakerConfig, ProviderRetryConfig
 
 __all__ = [
+    "RESERVED_NAMES",
     "AnthropicProvider",
     "OneProvider",
     "OpenAIProvider",
@@ -20,6 +21,10 @@ __all__ = [
     "SimulatedProvider",
     "UpstreamProvider",
 ]
+
+RESERVED_NAMES = frozenset({"admin", "control", "health", "metrics", "status", "supervision", "v1"})
+"""What no provider can be called: the daemon's own paths begin with these, or may one day, and a
+provider's own API is served below its name."""
 
 Wire = Literal["openai", "anthropic"]
 
@@ -88,6 +93,13 @@ class ProviderConfig(Struct, frozen=True, kw_only=True):
             "for such a model, without group or alias, goes to the providers that list it."
         ),
     ] = ()
+    pass_through: Annotated[
+        bool,
+        Meta(
+            description="Whether the rest of its API can be asked by its own paths, below its "
+            "name: `/openai-main/v1/files`."
+        ),
+    ] = True
     max_connections: Annotated[
         int,
         Meta(

@@ -55,7 +55,9 @@ def refuse_unroutable(session: Session, dialect: Dialect, error: UnroutableError
     session.refuse(dialect, error.status, message, code=error.code, param=param, headers=headers)
 
 
-def refuse(session: Session, dialect: Dialect, gave_up: GaveUp, *, hedged: bool) -> None:
+def refuse(
+    session: Session, dialect: Dialect, gave_up: GaveUp, *, hedged: bool, retried: bool = True
+) -> None:
     """Tell the asker that nothing is left, and that asking again at once would not help.
 
     Args:
@@ -63,13 +65,14 @@ def refuse(session: Session, dialect: Dialect, gave_up: GaveUp, *, hedged: bool)
         dialect: The asker's dialect.
         gave_up: What became of the request.
         hedged: Whether a second provider was asked because the first was late.
+        retried: Whether the daemon repeats such requests itself; else whether to do so is left to
+            the asker.
     """
     failure = gave_up.last
     status = status_of(failure)
-    headers = [
-        MAY_RETRY if gave_up.shed else _NO_RETRY,
-        (b"x-standby-attempts", b"%d" % gave_up.attempts),
-    ]
+    headers = [(b"x-standby-attempts", b"%d" % gave_up.attempts)]
+    if gave_up.shed or retried:
+        headers.append(MAY_RETRY if gave_up.shed else _NO_RETRY)
     if hedged:
         headers.append(HEDGED)
     if gave_up.asked:

@@ -5,13 +5,15 @@ from runtime.doors.control import ControlRoutes
 from runtime.doors.forwarding import forwarding_handler
 from runtime.doors.health import HealthRoutes
 from runtime.doors.models import ModelRoutes
-from runtime.doors.session import Routes
+from runtime.doors.pass_through import PassThrough
+from runtime.doors.route_table import Routes
+from runtime.doors.session import Handler
 from runtime.services import Services
 
 __all__ = ["build_routes"]
 
 
-def build_routes(services: Services) -> Routes:
+def build_routes(services: Services) -> Routes[Handler]:
     """Return the routes of a running daemon.
 
     Args:
@@ -20,6 +22,7 @@ def build_routes(services: Services) -> Routes:
     health = HealthRoutes(services)
     control = ControlRoutes(services)
     models = ModelRoutes(services)
+    others = PassThrough(services)
     timeout = services.config.timeouts.request
     forwarded = {
         operation.path: {
@@ -47,5 +50,6 @@ def build_routes(services: Services) -> Routes:
             "/control/breakers/{provider}/reset": {"POST": control.reset_breaker},
             "/control/stop": {"POST": control.stop},
         },
-        bounded=[methods["POST"] for methods in forwarded.values()],
+        bounded=[*(methods["POST"] for methods in forwarded.values()), others.answer],
+        elsewhere=others,
     )

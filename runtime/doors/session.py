@@ -1,9 +1,7 @@
 """One client connection: reads requests, hands each to its route, notices departures."""
 
 import math
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from urllib.parse import unquote
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import trio
 
@@ -20,15 +18,24 @@ from providers.wire import ANTHROPIC, OPENAI, Dialect
 from runtime.admission import Admission, Admitted, Refused
 from runtime.doors.access import Access
 from runtime.doors.answer import REQUEST_ID_HEADERS, DoorAnswer
+from runtime.doors.route_table import Routes
+from runtime.doors.untouched_answer import UntouchedAnswer
 from runtime.identifiers import RequestIds
 from runtime.routing.answer import AskerGone
 
-__all__ = ["MAY_RETRY", "Access", "Handler", "Routes", "Session", "client_name", "dialect_of"]
+__all__ = [
+    "MAY_RETRY",
+    "Access",
+    "Handler",
+    "Routes",
+    "Session",
+    "client_name",
+    "dialect_of",
+]
 
 Handler = Callable[["Session", Request], Awaitable[None]]
 """Answers one request on its session."""
 
-_SLASHES = re.compile("/+")
 _JSON = (b"content-type", b"application/json")
 
 _MESSAGES = "/v1/messages"
@@ -38,55 +45,6 @@ _MOST_NAME = 64
 
 MAY_RETRY = (b"x-should-retry", b"true")
 """Nothing was done for a request that was shed: repeating it later multiplies nothing."""
-
-
-class Routes:
-    """Which handler answers which method and path.
-
-    A path may hold one variable in braces, handed to the handler as ``session.segment``: one
-    segment where something follows it, and all the rest of the path where nothing does. Where a
-    path is not found as it came, it is looked for once more without its needless percent-encoding
-    and with each run of slashes as one.
-
-    Args:
-        table: Path to method to handler.
-        bounded: The handlers whose requests are refused when too many are being answered.
-    """
-
-    def __init__(
-        self,
-        table: Mapping[str, Mapping[str, Handler]],
-        bounded: Iterable[Handler] = (),
-    ) -> None:
-        self.bounded = frozenset(bounded)
-        self._exact = {path: methods for path, methods in table.items() if "{" not in path}
-        self._patterns = []
-        for path, methods in table.items():
-            if "{" in path:
-                prefix, _, rest = path.partition("{")
-                self._patterns.append((prefix, rest.partition("}")[2], methods))
-        self.paths = sorted(table)
-
-    def find(self, path: str) -> tuple[Mapping[str, Handler], str] | None:
-        """Return a path's methods and the value of its segment; None for an unknown path."""
-        methods = self._exact.get(path)
-        if methods is not None:
-            return methods, ""
-        found = self._match(path)
-        if found is None and ("//" in path or "%" in path):
-            # An encoded slash is no slash: it is data (RFC 3986, section 2.2).
-            plain = _SLASHES.sub("/", path if "%2f" in path.lower() else unquote(path))
-            methods = self._exact.get(plain)
-            found = self._match(_SLASHES.sub("/", path)) if methods is None else (methods, "")
-        return found
-
-    def _match(self, path: str) -> tuple[Mapping[str, Handler], str] | None:
-        for prefix, suffix, methods in self._patterns:
-            if path.startswith(prefix) and path.endswith(suffix):
-                segment = path[len(prefix) : len(path) - len(suffix)]
-                if segment and not (suffix and "/" in segment):
-                    return methods, unquote(segment)
-        return None
 
 
 class Session:
@@ -124,7 +82,7 @@ class Session:
     def __init__(
         self,
         connection: ServerConnection,
-        routes: Routes,
+        routes: Routes[Handler],
         access: Access,
         ids: RequestIds,
         admission: Admission | None = None,
@@ -183,7 +141,10 @@ class Session:
         except BadRequest as bad:
             self._close_after = True
             self.request_id = self._ids.new()
-            dialect = ANTHROPIC if connection.refused_target.startswith(_MESSAGES) else OPENAI
+            target = connection.refused_target
+            dialect = self._routes.dialect_at(target.partition("?")[0])
+            if dialect is None:
+                dialect = ANTHROPIC if target.startswith(_MESSAGES) else OPENAI
             again = bad.retry_after
             headers = [] if again is None else [MAY_RETRY]
             self.refuse(dialect, bad.status, bad.message, retry_after=again, headers=headers)
@@ -205,7 +166,9 @@ class Session:
             # A defect of ours, which the crash report will show; the client is told all the same.
             self._close_after = True
             if not self._has_begun():
-                self.refuse(dialect_of(request), 500, "the daemon failed to handle this request")
+                self.refuse(
+                    self._dialect_of(request), 500, "the daemon failed to handle this request"
+                )
             raise
         finally:
             client = self._inside
@@ -223,7 +186,7 @@ class Session:
     async def _dispatch(self, request: Request) -> None:
         refused = self._access.refusal(request)
         if refused is not None:
-            self.refuse(dialect_of(request), *refused)
+            self.refuse(self._dialect_of(request), *refused)
             return
         routes = self._routes
         found = request.derived.get(routes)  # a target that came before has been found before
@@ -255,12 +218,16 @@ class Session:
             self.respond(204, b"", [allow])
         else:
             message = f"{request.path} takes {allowed}, not {request.method}"
-            self.refuse(dialect_of(request), 405, message, headers=[allow])
+            self.refuse(self._dialect_of(request), 405, message, headers=[allow])
+
+    def _dialect_of(self, request: Request) -> Dialect:
+        """Return the dialect in which the asker expects errors, by path and headers."""
+        return self._routes.dialect_at(request.path) or dialect_of(request)
 
     def _shed(self, request: Request, refused: Refused) -> None:
         """Refuse a request because there are too many."""
         self.refuse(
-            dialect_of(request),
+            self._dialect_of(request),
             refused.status,
             refused.message,
             retry_after=refused.retry_after,
@@ -294,6 +261,26 @@ class Session:
             deadline=deadline,
         )
         return self._answer
+
+    def answer_untouched(
+        self, request: Request, dialect: Dialect, deadline: float
+    ) -> UntouchedAnswer:
+        """Return where an answer goes that is passed through as it comes.
+
+        Args:
+            request: What is answered.
+            dialect: The provider's dialect.
+            deadline: When the asker must have taken it, on the clock of ``trio.current_time``.
+        """
+        answer = self._answer = UntouchedAnswer(
+            self.connection,
+            dialect,
+            self.request_id,
+            chunked=request.http_version != "1.0",
+            keep_alive=not self._close_after,
+            deadline=deadline,
+        )
+        return answer
 
     def close_after_answer(self) -> None:
         """Close the connection once the answer under way has been written."""

@@ -16,10 +16,13 @@ from providers.wire import AnswerFault
 from runtime.routing.exchange import Exchange, ExchangeResult
 from runtime.routing.limits import patience_for, too_late
 from runtime.routing.lost import exchange_lost, provider_down, provider_ended
-from runtime.routing.relay import relay_plain, relay_stream
+from runtime.routing.relay import relay_plain, relay_stream, relay_untouched
 from supervision import ActorDown, CallTimeout, MailboxFull, NoProcess, Ref
 
 __all__ = ["exchange"]
+
+_MAY_REPEAT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+"""Methods whose requests do the same once and twice (RFC 9110, section 9.2.2)."""
 
 _ERROR_LIMIT = 1024 * 1024
 """Bytes read of an upstream's error answer."""
@@ -42,13 +45,18 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
     """
     request = task.job.request if task.crossing is None else task.crossing.request
     stream = request.stream
+    untouched = request.operation == "passthrough"
     patience, _ = patience_for(task.job, task.provider.settings)
     acquire = Acquire(
         min(task.job.answer_by, task.started + patience),
-        request=task.provider.transform_request(request, task.model),
+        request=task.provider.pass_on(request)
+        if untouched
+        else task.provider.transform_request(request, task.model),
         client=task.job.client,
         limit=task.job.answer_by,
     )
+    if untouched:
+        acquire.no_body = request.method == "HEAD"
     connection = await _begin(task, acquire)
     deadline = acquire.deadline  # put off by the time spent in the queue
     try:
@@ -58,6 +66,8 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
             late = trio.current_time() > task.started + _STALE_WITHIN
             if not connection.reused or connection.response_started or provider_ended(lost) or late:
                 raise
+            if untouched and request.method not in _MAY_REPEAT:
+                raise  # nothing is known of what it does: not even this is left to likelihood
             # The upstream had closed a kept connection: it never saw this request.
             _give_back(task.actor, connection)
             acquire.fresh = True
@@ -65,6 +75,9 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
             deadline = acquire.deadline
             head = await connection.read_head(deadline)
         result.status = head.status
+        if untouched:
+            await relay_untouched(task, connection, head, result)
+            return
         if not 200 <= head.status < 300:
             raise task.provider.handle_error(head, await _error_body(connection, deadline))
         wait = exhausted_for(head.headers)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from providers.failures import Failure
+from providers.failures import Failure, FailureKind
 from providers.interface import ProviderInterface
 from providers.wire import Dialect, Usage
 from runtime.routing.answer import Answer
@@ -31,6 +31,8 @@ class ExchangeResult(msgspec.Struct):
         foresaw: Whether the answer closed the provider's rate gate: it said that nothing is left.
         dropped: How many fields of the request and the answer translation had to leave out; None
             where nothing was translated.
+        judged: What the status means of an answer that was passed through and is none of success;
+            None for every other.
     """
 
     status: int | None = None
@@ -43,6 +45,7 @@ class ExchangeResult(msgspec.Struct):
     ended: float = 0.0
     foresaw: bool = False
     dropped: int | None = None
+    judged: FailureKind | None = None
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):

@@ -94,7 +94,7 @@ async def make_attempt(
             failure.retry_after = upstream.gate.refused(now, asked)
         return without_frames(failure)  # it is kept until the request is over
     else:
-        kind = "ok" if result.broken is None else result.broken.kind
+        kind = (result.judged or "ok") if result.broken is None else result.broken.kind
         result.served = True
         return None
     finally:
@@ -105,7 +105,7 @@ async def make_attempt(
             result.dropped = crossing.dropped
         if result.delivered and kind == "cancelled":
             # The asker had all of it and left while the upstream's message was being ended.
-            kind = "ok"
+            kind = result.judged or "ok"
             result.served = True
         means.tell(
             upstream,

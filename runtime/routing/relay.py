@@ -1,13 +1,16 @@
 """From a good answer's head to the asker: the whole of a plain answer, a stream event by event.
 
 A plain answer is checked whole and a stream is held until its first token; what is wrong until then
-is raised. What is wrong later is told to the asker, as the end of a stream that broke.
+is raised. What is wrong later is told to the asker, as the end of a stream that broke. An answer
+that is passed through is neither: whatever it is, it goes on as it comes.
 """
+
+from typing import Protocol
 
 import trio
 
 from providers.actor import Trouble
-from providers.failures import Failure
+from providers.failures import Failure, FailureKind
 from providers.http import (
     ConnectionLost,
     DeadlineExceeded,
@@ -16,16 +19,19 @@ from providers.http import (
     UpstreamConnection,
     without_frames,
 )
-from providers.wire import AnswerFault, StreamReader
+from providers.wire import AnswerFault, StreamReader, UpstreamError
 from runtime.routing.exchange import Exchange, ExchangeResult
 from runtime.routing.limits import not_whole, stall_for
 from runtime.routing.lost import exchange_lost
 from runtime.routing.refused import REFUSING, Refusal
 
-__all__ = ["relay_plain", "relay_stream"]
+__all__ = ["relay_plain", "relay_stream", "relay_untouched"]
 
 _HELD_LIMIT = 256 * 1024
 """Bytes of a stream that are held back waiting for its first token; beyond, it is let go."""
+
+_NOT_IMPLEMENTED = 501
+"""The one server error that says nothing of the server's health: it lacks what was asked for."""
 
 
 async def relay_plain(
@@ -125,6 +131,87 @@ async def relay_stream(
         await connection.see_out()
 
 
+async def relay_untouched(
+    task: Exchange, connection: UpstreamConnection, head: ResponseHead, result: ExchangeResult
+) -> None:
+    """Relay an answer of whatever kind and status as it comes, from its head on.
+
+    Args:
+        task: The exchange.
+        connection: Where the answer comes from.
+        head: Its head.
+        result: What to fill in.
+
+    Raises:
+        AskerGone: The asker left.
+    """
+    answer = task.answer
+    result.judged = _judged(head.status)
+    if result.judged == "server_error":
+        task.actor.cast(Trouble(f"the upstream answered {head.status}"))
+    elif result.judged is None and task.on_first_token is not None:
+        task.on_first_token()
+    answer.begin(head, b"", task.provider.name, task.number)
+    result.committed = True
+    try:
+        await _relay_events(task, connection, _Untouched())
+    except Failure as failure:
+        result.broken = without_frames(failure)  # they hold the result
+        task.actor.cast(Trouble(failure.message))
+        answer.break_off(None)
+        return
+    answer.finish(b"")
+    await answer.drain()
+    result.delivered = True
+
+
+def _judged(status: int) -> FailureKind | None:
+    """Return what a status says of the provider where nothing is known of what was asked for.
+
+    Refusals are the asker's affair: the limits and permissions of other parts of an API are not
+    those of the part that models are asked by.
+    """
+    if status < 400:
+        return None
+    return "server_error" if status >= 500 and status != _NOT_IMPLEMENTED else "client_error"
+
+
+class _Events(Protocol):
+    """What follows a body on its way."""
+
+    finished: bool
+
+    @property
+    def error(self) -> UpstreamError | None:
+        """The error that was seen in it."""
+
+    def feed(self, piece: bytes) -> bytes:
+        """Take the next bytes; return what is to be relayed."""
+
+    def end(self) -> bytes:
+        """The body has come to its proper end; return what is still to be relayed."""
+
+
+class _Untouched:
+    """Follows a body of which nothing is known: it is over when it ends."""
+
+    __slots__ = ("finished",)
+
+    def __init__(self) -> None:
+        self.finished = False
+
+    @property
+    def error(self) -> UpstreamError | None:
+        return None
+
+    def feed(self, piece: bytes) -> bytes:
+        return piece
+
+    def end(self) -> bytes:
+        self.finished = True
+        return b""
+
+
 def _refusal(task: Exchange, reason: str, head: ResponseHead, answer: bytes) -> Refusal:
     return Refusal(
         task.provider.name,
@@ -172,9 +259,7 @@ async def _rest(
     return rest
 
 
-async def _relay_events(
-    task: Exchange, connection: UpstreamConnection, reader: StreamReader
-) -> None:
+async def _relay_events(task: Exchange, connection: UpstreamConnection, reader: _Events) -> None:
     """Relay the rest of a stream; return only after its finish marker.
 
     Pieces are relayed as they are read, without waking this task, until the stream is over, has

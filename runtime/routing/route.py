@@ -45,6 +45,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         resume: Whether a stream that breaks is continued by another provider.
         strict_translation: Whether a provider of another API is passed over rather than asked
             without something that its API has no counterpart for.
+        once: Whether nobody is asked again once anybody has been, whatever has become of it.
     """
 
     group: str | None
@@ -54,6 +55,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     hedge: Callable[[], Hedger | None] | None = None
     resume: bool = False
     strict_translation: bool = False
+    once: bool = False
 
 
 class UnroutableError(Exception):

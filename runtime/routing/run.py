@@ -170,6 +170,8 @@ class Run:
                 failure = await self._try(candidate, candidates, wider)
                 if failure is None:
                     return
+                if self._route.once and self.attempts:
+                    raise self._give_up()
                 verdict = judge(failure, candidate.fallback_on)
                 if not verdict.next_provider:
                     raise GaveUp([failure], self.attempts, self._asked)
@@ -345,7 +347,7 @@ class Run:
             self.status = result.status or 200
             served: str | None = self._asked
             first, usage, ended = result.first_token, result.usage, result.ended
-            ok = result.broken is None
+            ok = result.broken is None and result.judged is None
         else:
             served, first, usage, ok = None, None, None, False
             ended = trio.current_time()
