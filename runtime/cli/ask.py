@@ -74,6 +74,9 @@ def _metrics(metrics: dict[str, Any]) -> str:
     if total:
         said.append(f"{percent(metrics.get('success_rate') or 0)} ok")
         said.append(f"{metrics.get('avg_response_time') or 0:.0f} ms on average")
+    passed = (metrics.get("passthrough") or {}).get("requests")
+    if passed:
+        said.append(f"{number(passed)} passed through")
     return ", ".join(said)
 
 

@@ -10,7 +10,14 @@ from runtime.telemetry.handlers import (
     HandlerExistsError,
     TelemetryHandler,
 )
-from runtime.telemetry.metrics import Metrics, PartCounts, ProviderMetrics, ShedCounts, TokenCounts
+from runtime.telemetry.metrics import (
+    Metrics,
+    PartCounts,
+    PassthroughCounts,
+    ProviderMetrics,
+    ShedCounts,
+    TokenCounts,
+)
 
 __all__ = [
     "ATTEMPT_STOP",
@@ -21,6 +28,7 @@ __all__ = [
     "HandlerExistsError",
     "Metrics",
     "PartCounts",
+    "PassthroughCounts",
     "ProviderMetrics",
     "ShedCounts",
     "Telemetry",

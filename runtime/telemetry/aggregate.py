@@ -4,11 +4,21 @@ from providers.wire import Usage
 from runtime.outcome import Attempt, CircuitChanged, Finished, PanicProbes, RequestShed
 from runtime.routing.verdicts import SUFFERED
 from runtime.telemetry.histogram import RecentTimes
-from runtime.telemetry.metrics import Metrics, PartCounts, ProviderMetrics, ShedCounts, TokenCounts
+from runtime.telemetry.metrics import (
+    Metrics,
+    PartCounts,
+    PassthroughCounts,
+    ProviderMetrics,
+    ShedCounts,
+    TokenCounts,
+)
+from runtime.telemetry.passed_through import PassedThrough
 from runtime.telemetry.score import HealthScore
 from supervision import Report
 
 __all__ = ["Aggregate"]
+
+_PASSED_THROUGH = "passthrough"
 
 _HEALTHY = 0.9995
 """A score from which on waiting longer shows no difference."""
@@ -58,6 +68,7 @@ class _Provider:
         "hedges_cancelled",
         "hedges_won",
         "last_failure",
+        "passed_through",
         "score",
         "set_aside",
         "succeeded",
@@ -84,8 +95,12 @@ class _Provider:
         self.hedges_won = 0
         self.hedges_cancelled = 0
         self.hedge_tokens = _Tokens()
+        self.passed_through: PassedThrough | None = None
 
     def count(self, attempt: Attempt, now: float) -> None:
+        if attempt.operation == _PASSED_THROUGH:
+            self._pass_through(attempt, now)
+            return
         kind = attempt.kind
         first_token = attempt.first_token
         if first_token is not None:
@@ -111,6 +126,22 @@ class _Provider:
             if kind in SUFFERED:
                 self.failed += 1
                 self.score.failed(now)
+
+    def _pass_through(self, attempt: Attempt, now: float) -> None:
+        passed = self.passed_through
+        if passed is None:
+            passed = self.passed_through = PassedThrough()
+        if passed.attempt(attempt, now):
+            self.last_failure = attempt.kind
+            self.score.failed(now)
+        elif attempt.kind == "ok":
+            self.score.served(None, now)
+
+    def shed(self) -> int:
+        """How many were not taken in, because too many waited."""
+        passed = self.passed_through
+        kind = "queue_full"
+        return self.failures.get(kind, 0) + (0 if passed is None else passed.failures(kind))
 
     def _hedge(self, attempt: Attempt) -> None:
         if attempt.hedge == "second":
@@ -146,6 +177,7 @@ class _Provider:
             hedges_won=self.hedges_won,
             hedges_cancelled=self.hedges_cancelled,
             hedge_tokens=self.hedge_tokens.picture(),
+            passthrough=_picture(self.passed_through),
         )
 
 
@@ -164,6 +196,7 @@ class Aggregate:
         "_panic_probes",
         "_part_crashes",
         "_part_restarts",
+        "_passed_through",
         "_poison",
         "_providers",
         "_refused",
@@ -198,6 +231,7 @@ class Aggregate:
         self._part_restarts = 0
         self._poison = 0
         self._gave_up = 0
+        self._passed_through: PassedThrough | None = None
 
     def attempt(self, attempt: Attempt, now: float) -> None:
         """Count one attempt.
@@ -219,6 +253,12 @@ class Aggregate:
             finished: What came of it.
             now: The present time.
         """
+        if finished.operation == _PASSED_THROUGH:
+            passed = self._passed_through
+            if passed is None:
+                passed = self._passed_through = PassedThrough()
+            passed.finished(finished, now)
+            return
         if finished.stream:
             self._streamed += 1
         self._resumed += finished.resumed
@@ -324,9 +364,10 @@ class Aggregate:
             panic_probes=self._panic_probes,
             shed=ShedCounts(
                 **self._shed,
-                queue=sum(each.failures.get("queue_full", 0) for each in self._providers.values()),
+                queue=sum(each.shed() for each in self._providers.values()),
             ),
             attempts=self._attempts,
+            passthrough=_picture(self._passed_through),
             p50_first_token=_milliseconds(median),
             p95_first_token=_milliseconds(p95),
             tokens=self._tokens.picture(),
@@ -341,6 +382,10 @@ class Aggregate:
 
     def _provider(self, name: str) -> _Provider:
         return self._providers.setdefault(name, _Provider())
+
+
+def _picture(passed: PassedThrough | None) -> PassthroughCounts:
+    return PassthroughCounts() if passed is None else passed.picture()
 
 
 def _share(part: int, whole: int) -> float:

@@ -6,7 +6,14 @@ import msgspec
 
 from runtime.routing.retry import BudgetStatus
 
-__all__ = ["Metrics", "PartCounts", "ProviderMetrics", "ShedCounts", "TokenCounts"]
+__all__ = [
+    "Metrics",
+    "PartCounts",
+    "PassthroughCounts",
+    "ProviderMetrics",
+    "ShedCounts",
+    "TokenCounts",
+]
 
 
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +32,34 @@ class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
     cache_read: int = 0
     cache_write: int = 0
     reasoning: int = 0
+
+
+class PassthroughCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of a provider's API by its own paths; none of it is among the other counts.
+
+    Attributes:
+        requests: Requests that have ended: of one provider, those that were sent to it.
+        succeeded: Those that went well.
+        failed: Those the provider failed at; in all, also those that it was not asked for.
+        refused: Those that were refused.
+        cancelled: Those whose asker left.
+        failures: Those of one provider that did not go well, by kind of failure.
+        statuses: How often each HTTP status was answered: by the provider, or in all to askers.
+        avg_response_time: Milliseconds of a successful one to its end, on average.
+        p50_response_time: Milliseconds that half of the recent ones stayed within.
+        p95_response_time: Milliseconds that 95 % of the recent ones stayed within.
+    """
+
+    requests: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    refused: int = 0
+    cancelled: int = 0
+    failures: dict[str, int] = {}
+    statuses: dict[str, int] = {}
+    avg_response_time: float | None = None
+    p50_response_time: float | None = None
+    p95_response_time: float | None = None
 
 
 class ProviderMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +90,7 @@ class ProviderMetrics(msgspec.Struct, frozen=True, kw_only=True):
         last_failure: The kind of the latest failure; None when there was none.
         gate_closed: How often its rate gate has closed: by a ``429``, or by what the ``headers`` of
             an answer said was left.
+        passthrough: What was asked of it by its own paths.
     """
 
     requests: int = 0
@@ -77,6 +113,7 @@ class ProviderMetrics(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: int = 0
     last_failure: str | None = None
     gate_closed: dict[str, int] = {}
+    passthrough: PassthroughCounts = PassthroughCounts()
 
 
 class PartCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +175,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
             back by its breaker.
         shed: Requests that were sent away because there were too many.
         attempts: Attempts at providers that have ended.
+        passthrough: What was asked of providers by their own paths.
         p50_first_token: Milliseconds from a request's arrival to its first token, recent median.
         p95_first_token: The same, of which 95 % stayed within.
         tokens: Tokens of all requests.
@@ -166,6 +204,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     panic_probes: int = 0
     shed: ShedCounts = ShedCounts()
     attempts: int = 0
+    passthrough: PassthroughCounts = PassthroughCounts()
     p50_first_token: float | None = None
     p95_first_token: float | None = None
     tokens: TokenCounts = TokenCounts()
