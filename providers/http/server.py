@@ -269,7 +269,6 @@ class ServerConnection(Stream):
 
     def abort(self) -> None:
         """Close at once, dropping what is unsent."""
-        self._gone_callback = None
         self._release_all()
 
     # Called by the poller and the wheel
@@ -388,12 +387,12 @@ class ServerConnection(Stream):
         """The client has gone: close, tell whoever answers it."""
         self._lost = None if error is None else without_frames(error)
         callback = self._gone_callback
-        self._gone_callback = None
         self._release_all()
         if callback is not None:
             callback()
 
     def _release_all(self) -> None:
+        self._gone_callback = None
         self._release()
         self._give_back()
         self._reader.close()

@@ -61,7 +61,10 @@ class TLSClientConnection(ClientConnection):
             if self.closed:
                 failure = self._loss()
                 if isinstance(failure, TLSError):
-                    raise failure
+                    try:
+                        raise failure
+                    finally:
+                        del failure  # its traceback holds this frame
                 reason = failure.reason if isinstance(failure, ConnectionLost) else failure
                 raise TLSError(
                     f"{self._hostname} closed the connection during the TLS handshake", reason

@@ -40,6 +40,7 @@ class HedgeLeg:
     """One of the two legs, and the gate in front of the asker: implements ``Answer``.
 
     Attributes:
+        place: Which of the two it is; None when there is no second one.
         result: What came of its exchange.
         failure: Why it failed; None when it has not.
         error: What else it raised.
@@ -48,10 +49,11 @@ class HedgeLeg:
             when they were not both under way at the end.
     """
 
-    __slots__ = ("_race", "error", "failure", "raced", "result", "running", "scope")
+    __slots__ = ("_race", "error", "failure", "place", "raced", "result", "running", "scope")
 
     def __init__(self, race: "Race") -> None:
         self._race = race
+        self.place: Literal["first", "second"] | None = None
         self.result = ExchangeResult()
         self.failure: Failure | None = None
         self.error: Exception | None = None
@@ -63,17 +65,13 @@ class HedgeLeg:
         return f"<the {self.place or 'only'} leg, {self.raced or 'undecided'}>"
 
     @property
-    def place(self) -> Literal["first", "second"] | None:
-        """Which of the two it is; None when there was no second one."""
-        race = self._race
-        if not race.made:
-            return None
-        return "first" if self is race.first else "second"
-
-    @property
     def superseded(self) -> bool:
         """Whether it was cancelled because the other one had answered."""
         return self.raced == "lost" and self.failure is None and self.error is None
+
+    def leave(self) -> None:
+        """Let go of the race, which is over: it holds its legs, to tell what became of them."""
+        del self._race
 
     def complete(self, head: ResponseHead, body: bytes, provider: str, attempts: int) -> None:
         """Send a whole plain answer, if it is the first.
@@ -135,7 +133,6 @@ class Race:
         attempts: Attempts made for the request, as the asker is told.
         first: The leg that was to answer.
         second: The leg that is asked when the first is late.
-        made: Whether it was.
         winner: The leg whose answer the asker gets.
 
     Args:
@@ -143,14 +140,13 @@ class Race:
         attempts: Attempts made for the request, the first leg among them.
     """
 
-    __slots__ = ("_timer", "answer", "attempts", "first", "made", "second", "winner")
+    __slots__ = ("_timer", "answer", "attempts", "first", "second", "winner")
 
     def __init__(self, answer: Answer, attempts: int) -> None:
         self.answer = answer
         self.attempts = attempts
         self.first = HedgeLeg(self)
         self.second = HedgeLeg(self)
-        self.made = False
         self.winner: HedgeLeg | None = None
         self._timer = trio.CancelScope()
 
@@ -173,15 +169,23 @@ class Race:
             Exception: What a leg raised that is no failure of a provider; of one that lost, it is
                 logged instead.
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._hedge_later, delay, hedge)
-            await self._go(self.first, attempt)
-            self._timer.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._hedge_later, delay, hedge)
+                await self._go(self.first, attempt)
+                self._timer.cancel()
+        finally:
+            self.first.leave()
+            self.second.leave()
         winner = self.winner
         for leg in (self.first, self.second):
             if leg.error is not None:
                 if winner is None or winner is leg:
-                    raise leg.error
+                    error, leg.error = leg.error, None
+                    try:
+                        raise error
+                    finally:
+                        del error  # its traceback holds this frame
                 _LOG.error("the leg of a hedge that lost had crashed", exc_info=leg.error)
 
     def claim(self, leg: HedgeLeg) -> None:
@@ -213,7 +217,7 @@ class Race:
         attempt = hedge()
         if attempt is None:
             return
-        self.made = True
+        self.first.place, self.second.place = "first", "second"
         self.attempts += 1
         await self._go(self.second, attempt)
 

@@ -27,6 +27,7 @@ from providers.http import (
     request_head,
     response_head,
 )
+from tests.support.garbage import collected
 
 HEAD = request_head("GET", "/", [(b"host", b"h")])
 
@@ -272,6 +273,17 @@ async def test_a_certificate_for_another_name_is_refused(
     target = Target("127.0.0.1", tls_port, tls=True)
     with pytest.raises(TLSError, match=r"certificate of 127\.0\.0\.1 is not accepted"):
         await connect(poller, target, deadline=soon(), ssl_context=trusting)
+
+
+async def test_a_handshake_that_fails_leaves_no_cycle_behind(poller: Poller, tls_port: int) -> None:
+    async def meet() -> None:
+        with pytest.raises(TLSError):
+            await connect(poller, Target("localhost", tls_port, tls=True), deadline=soon())
+
+    await meet()
+    with collected() as found:
+        await meet()
+    assert found == []
 
 
 async def test_an_upstream_without_tls_is_told_so(

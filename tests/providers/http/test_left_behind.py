@@ -58,6 +58,7 @@ async def test_a_client_that_leaves_before_its_answer_leaves_no_cycle_behind(
         connection, client = server()
         await client.send_all(GET)
         assert await connection.read_request()
+        connection.on_gone(connection.abort)
         if not reads:
             client.socket.close()
         for _ in range(20):

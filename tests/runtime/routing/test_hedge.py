@@ -1,5 +1,6 @@
 """A second provider is asked when the first is late, and the asker gets one answer of the two."""
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -41,6 +42,7 @@ from tests.providers.scripted import (
     silent,
 )
 from tests.runtime.routing.rig import Asker, Rig, rig
+from tests.support.garbage import collected
 
 AFTER_ONE = HedgeSettings(minimum_delay=0, maximum_delay=1.0, budget_percent=100)
 """A second later, as nothing is learned here; and paid for by every request itself."""
@@ -314,6 +316,24 @@ async def test_a_crash_of_the_leg_that_lost_is_logged_and_harms_nobody(
     alone = Race(ToldAsker(), 1)
     with pytest.raises(ValueError, match="of ours"):
         await alone.run(crash, 1.0, lambda: None)
+
+
+@pytest.mark.parametrize("second", [answers, says(failing(500)), scripted.hangs_up])
+@pytest.mark.parametrize("first", [answers, says(failing(500)), scripted.hangs_up])
+async def test_a_hedged_request_leaves_no_cycle_behind(
+    tmp_path: Path, autojump_clock: MockClock, first: Script, second: Script
+) -> None:
+    async with some(tmp_path, later(2.0, first), later(1.5, second)) as running:
+
+        async def hedged() -> None:
+            with contextlib.suppress(GaveUp):
+                await ask(running, stream=True)
+
+        await hedged()
+        with collected() as found:
+            await hedged()
+        assert found == []
+        assert {each.hedge for each in running.attempts} == {"first", "second"}
 
 
 async def test_a_hedge_is_one_of_the_attempts_of_a_group(
