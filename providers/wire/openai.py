@@ -8,6 +8,7 @@ import msgspec
 from providers.wire.answers import check_json_type, error_fault, not_json
 from providers.wire.dialect import Dialect, Family
 from providers.wire.embeddings import peek_embeddings
+from providers.wire.embeddings_encoding import in_asked_encoding
 from providers.wire.error_types import openai_type
 from providers.wire.events import MAX_EVENT
 from providers.wire.faults import AnswerFault
@@ -60,6 +61,7 @@ class OpenAIDialect(Dialect):
             path="/v1/embeddings",
             peek_request=peek_model,
             peek_answer=peek_embeddings,
+            adapt_answer=in_asked_encoding,
         )
 
     def peek_answer(self, body: bytes, content_type: bytes | None) -> AnswerPeek:

@@ -31,9 +31,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
             not what the dialect asks for.
         peek_answer: Checks that an answer with a status of success is a good one, given its body
             and its ``content-type``; raises ``AnswerFault`` for one that is not.
+        adapt_answer: Puts a good answer into the form that a request asks for, given the bodies of
+            both; None where servers give what they are asked for.
     """
 
     name: OperationName
     path: str
     peek_request: Callable[[bytes], RequestPeek]
     peek_answer: Callable[[bytes, bytes | None], AnswerPeek]
+    adapt_answer: Callable[[bytes, bytes], bytes] | None = None

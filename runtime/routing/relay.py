@@ -64,6 +64,8 @@ async def relay_plain(
     result.usage = peek.usage
     if task.hold_refusal and peek.finish_reason in REFUSING:
         raise _refusal(task, peek.finish_reason, head, body)
+    if operation.adapt_answer is not None:
+        body = operation.adapt_answer(task.job.request.body, body)
     result.first_token = trio.current_time()
     task.answer.complete(head, body, task.provider.name, task.number)
     result.committed = True
@@ -151,18 +153,31 @@ async def relay_untouched(
         task.actor.cast(Trouble(f"the upstream answered {head.status}"))
     elif result.judged is None and task.on_first_token is not None:
         task.on_first_token()
+    length = _length(head)
     answer.begin(head, b"", task.provider.name, task.number)
     result.committed = True
-    try:
-        await _relay_events(task, connection, _Untouched())
-    except Failure as failure:
-        result.broken = without_frames(failure)  # they hold the result
-        task.actor.cast(Trouble(failure.message))
-        answer.break_off(None)
-        return
-    answer.finish(b"")
+    if length != 0:
+        try:
+            await _relay_events(task, connection, _Untouched(length))
+        except Failure as failure:
+            result.broken = without_frames(failure)  # they hold the result
+            task.actor.cast(Trouble(failure.message))
+            answer.break_off(None)
+            return
+    if not length:
+        answer.finish(b"")
     await answer.drain()
     result.delivered = True
+    if not connection.reusable:
+        await connection.see_out()
+
+
+def _length(head: ResponseHead) -> int | None:
+    """Return how many bytes of a body will come; None where only its end will tell."""
+    if not head.has_body:
+        return 0
+    length = head.header(b"content-length")
+    return None if length is None or head.chunked else int(length)
 
 
 def _judged(status: int) -> FailureKind | None:
@@ -193,11 +208,16 @@ class _Events(Protocol):
 
 
 class _Untouched:
-    """Follows a body of which nothing is known: it is over when it ends."""
+    """Follows a body of which at most its length is known.
 
-    __slots__ = ("finished",)
+    With the last of its bytes the asker has all there is, and may leave; the upstream may still
+    have to say so.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_missing", "finished")
+
+    def __init__(self, length: int | None) -> None:
+        self._missing = length
         self.finished = False
 
     @property
@@ -205,10 +225,13 @@ class _Untouched:
         return None
 
     def feed(self, piece: bytes) -> bytes:
+        if self._missing is not None:
+            self._missing -= len(piece)
+            self.finished = not self._missing
         return piece
 
     def end(self) -> bytes:
-        self.finished = True
+        self.finished = not self._missing
         return b""
 
 

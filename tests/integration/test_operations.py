@@ -1,17 +1,21 @@
 """Embeddings, token counts and models, with the official SDKs and through failures."""
 
+import base64
 import gzip
 import json
+import struct
 from collections.abc import Iterator
 
 import anthropic
 import openai
 import pytest
 
+from tests.integration.conftest import StartDaemon
 from tests.support import clients, raw
 from tests.support.clients import ANTHROPIC_ASK
-from tests.support.configs import UNTRIPPED, config, group, simulated
+from tests.support.configs import UNTRIPPED, config, group, simulated, upstream
 from tests.support.daemon import Daemon, Reply
+from tests.support.scripted import Exchange, Scripted
 from tests.support.waiting import eventually
 
 SIZE = 8
@@ -276,3 +280,30 @@ def test_failures_are_counted_and_open_the_breaker_that_all_requests_share(path:
         told = 502 if path == EMBEDDINGS else 200  # token counts can be estimated
         assert [ask(running, path, "chat").status for _ in range(2)] == [told, told]
         eventually(lambda: state() == ("open", 2), "both are counted and the circuit is open")
+
+
+VECTOR = [0.5, -0.25]
+PACKED = base64.b64encode(struct.pack("<2f", *VECTOR)).decode()
+
+
+@pytest.mark.parametrize("own", [VECTOR, PACKED], ids=["lists", "base64"])
+def test_vectors_come_as_asked_for_from_a_server_that_has_one_form_only(
+    start_daemon: StartDaemon, own: object
+) -> None:
+    def embed(exchange: Exchange) -> None:
+        data = [{"object": "embedding", "index": 0, "embedding": own}]
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        exchange.answer(200, {"object": "list", "data": data, "model": "e", "usage": usage})
+
+    with Scripted(embed) as scripted:
+        running = start_daemon(config({"other": upstream("openai", scripted.url)}))
+        body = {"model": "other/e", "input": "x"}
+        shown = {
+            form: running.ask("POST", EMBEDDINGS, {**body, "encoding_format": form}).json
+            for form in ("float", "base64")
+        }
+        with clients.openai_client(running.socket) as client:
+            read = client.embeddings.create(model="other/e", input="x")
+    assert shown["float"]["data"][0]["embedding"] == VECTOR
+    assert shown["base64"]["data"][0]["embedding"] == PACKED
+    assert read.data[0].embedding == VECTOR
