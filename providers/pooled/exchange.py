@@ -86,6 +86,7 @@ class PooledExchange(Answering):
         "_again",
         "_carrier",
         "_failure",
+        "_no_body",
         "_on_answer",
         "_on_over",
         "_paused",
@@ -111,6 +112,7 @@ class PooledExchange(Answering):
         self._carrier: Carrier | None = None
         self._scope: trio.CancelScope | None = None
         self._stream: int | None = None
+        self._no_body = False
         self._again = False
         self._reused = False
         self._received_before = 0
@@ -161,6 +163,7 @@ class PooledExchange(Answering):
             spawn: Starts the task that carries the exchange out.
         """
         self._on_answer = on_answer
+        self._no_body = payload.startswith(b"HEAD ")
         self._poller.wheel.arm(self, deadline)
 
         async def carry_out() -> None:
@@ -306,7 +309,7 @@ class PooledExchange(Answering):
             status,
             [(name.lower(), value) for name, value in response.headers],
             keep_alive=True,
-            has_body=status not in {204, 304},
+            has_body=not self._no_body and status not in {204, 304},
         )
         self._wake()
 

@@ -18,7 +18,7 @@ class UntouchedAnswer(DoorAnswer):
     def begin(self, head: ResponseHead, events: bytes, provider: str, attempts: int) -> None:
         """Send the head at once, whenever the body comes, and the first of the body."""
         own = []
-        length = None if head.chunked else head.header(b"content-length")
+        length = None if head.chunked and head.has_body else head.header(b"content-length")
         if length is not None or not head.has_body:
             self._chunked = False
             self._delimited = True
@@ -33,3 +33,12 @@ class UntouchedAnswer(DoorAnswer):
         self.begun = True
         framed = self._framed(events)
         self._connection.write(self._render(head, own, provider, attempts) + framed)
+
+    def finish(self, events: bytes) -> None:
+        """Send the last of the body, and its end where that has to be said."""
+        if events or self._chunked:
+            super().finish(events)
+            return
+        # All has been sent, and the client may have left with it: a write would only find that out.
+        self.complete_answer = True
+        self._taken = not (self._connection.unsent or self._connection.closed)
