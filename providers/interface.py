@@ -13,6 +13,7 @@ from providers.failures import Failure, FailureKind
 from providers.forward_request import ForwardRequest
 from providers.further_paths import joined
 from providers.http import ResponseHead, Target
+from providers.masking import Masking
 from providers.patterns import matches_any
 from providers.prices import Cost, PriceTable, cost_of, estimate_usage
 from providers.retry_after import parse_retry_after
@@ -367,6 +368,10 @@ class ProviderInterface(ABC):
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+    def masking(self) -> Masking:
+        """Return what blots this provider's secrets out of an answer that passes."""
+        return Masking(secret.encode("ascii") for secret in self._secrets)
 
     def _redact_bytes(self, body: bytes) -> bytes:
         for secret in self._secrets:

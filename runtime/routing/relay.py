@@ -19,6 +19,7 @@ from providers.http import (
     UpstreamConnection,
     without_frames,
 )
+from providers.masking import Masking
 from providers.wire import AnswerFault, StreamReader, UpstreamError
 from runtime.routing.exchange import Exchange, ExchangeResult
 from runtime.routing.limits import not_whole, stall_for
@@ -138,6 +139,9 @@ async def relay_untouched(
 ) -> None:
     """Relay an answer of whatever kind and status as it comes, from its head on.
 
+    Only from answers that are none of success the provider's secrets are blotted out: some
+    upstreams repeat the key they refuse.
+
     Args:
         task: The exchange.
         connection: Where the answer comes from.
@@ -154,18 +158,22 @@ async def relay_untouched(
     elif result.judged is None and task.on_first_token is not None:
         task.on_first_token()
     length = _length(head)
+    follower = _Untouched(length)
+    if result.judged is not None:
+        masking = follower.masking = task.provider.masking()
+        head.headers = [(name, masking.whole(value)) for name, value in head.headers]
     answer.begin(head, b"", task.provider.name, task.number)
     result.committed = True
     if length != 0:
         try:
-            await _relay_events(task, connection, _Untouched(length))
+            await _relay_events(task, connection, follower)
         except Failure as failure:
             result.broken = without_frames(failure)  # they hold the result
             task.actor.cast(Trouble(failure.message))
             answer.break_off(None)
             return
     if not length:
-        answer.finish(b"")
+        answer.finish(follower.rest())
     await answer.drain()
     result.delivered = True
     if not connection.reusable:
@@ -214,11 +222,12 @@ class _Untouched:
     have to say so.
     """
 
-    __slots__ = ("_missing", "finished")
+    __slots__ = ("_missing", "finished", "masking")
 
     def __init__(self, length: int | None) -> None:
         self._missing = length
         self.finished = False
+        self.masking: Masking | None = None
 
     @property
     def error(self) -> UpstreamError | None:
@@ -228,11 +237,19 @@ class _Untouched:
         if self._missing is not None:
             self._missing -= len(piece)
             self.finished = not self._missing
+        masking = self.masking
+        if masking is not None:
+            piece = masking.feed(piece)
+            if self.finished:
+                piece += masking.rest()
         return piece
 
     def end(self) -> bytes:
         self.finished = not self._missing
         return b""
+
+    def rest(self) -> bytes:
+        return b"" if self.masking is None else self.masking.rest()
 
 
 def _refusal(task: Exchange, reason: str, head: ResponseHead, answer: bytes) -> Refusal:

@@ -233,6 +233,29 @@ def test_every_status_comes_back_with_its_own_words(
     assert len(scripted.requests) == before + 1, "one attempt, whatever comes of it"
 
 
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_a_key_that_the_upstream_repeats_is_blotted_out_of_its_error(
+    daemon: Daemon, switch: Switch, framing: str
+) -> None:
+    said = f"wrong key: {OWN_KEY}!".encode()
+
+    def handler(exchange: Exchange) -> None:
+        headers = {"www-authenticate": f"Bearer {OWN_KEY}"}
+        if framing == "length":
+            exchange.answer(401, said, content_type="text/plain", headers=headers)
+            return
+        exchange.raw(b"HTTP/1.1 401 No\r\ntransfer-encoding: chunked\r\n\r\n")
+        for start in range(0, len(said), 7):
+            exchange.piece(said[start : start + 7])
+        exchange.finish()
+
+    switch.handler = handler
+    reply = daemon.ask("GET", "/openai/v1/files")
+    assert reply.status == 401
+    assert reply.body == said.replace(OWN_KEY.encode(), b"*" * len(OWN_KEY))
+    assert OWN_KEY not in str(reply.headers)
+
+
 def _on_one_connection(daemon: Daemon, *asks: tuple[str, str]) -> list[Reply]:
     """Ask for several things on one connection: where a body ends, the next answer begins."""
     connection = UnixConnection(daemon.socket, 15)
