@@ -1,6 +1,7 @@
 """Responses requests: every item and option is read, and what is wrong is named with its place."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -45,12 +46,12 @@ def refused(items: object = "Hello", **members: object) -> WireError:
     return caught.value
 
 
-def message(item: dict[str, object]) -> Message:
+def message(item: Mapping[str, object]) -> Message:
     (found,) = decoded([item]).messages
     return found
 
 
-def part(given_: dict[str, object]) -> Part:
+def part(given_: Mapping[str, object]) -> Part:
     (found,) = message({"role": "user", "content": [given_]}).parts
     return found
 
