@@ -10,6 +10,7 @@ import httpx2
 import openai
 import pytest
 
+from runtime.configuration.provider_settings import RESERVED_NAMES
 from tests.support import raw
 from tests.support.clients import KEY, TIMEOUT
 from tests.support.configs import config, simulated, upstream
@@ -436,6 +437,13 @@ def test_where_nobody_can_be_asked_the_asker_is_told(
     assert reply.status == status
     assert said in reply.json["error"]["message"]
     assert "/closed/..." not in reply.json["error"]["message"]
+
+
+def test_no_provider_can_have_the_name_of_a_path_of_our_own(daemon: Daemon) -> None:
+    said = daemon.ask("GET", "/nowhere").json["error"]["message"]
+    own = [path for path in said.partition("there is ")[2].split(", ") if "..." not in path]
+    assert len(own) > 10
+    assert {path.split("/")[1] for path in own} <= RESERVED_NAMES
 
 
 @pytest.mark.parametrize("target", ["/keyless/v1/files", "/anthropic/v1/../x"])

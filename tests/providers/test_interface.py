@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from providers.further_paths import PathRefused
 from providers.http import ResponseHead
 from providers.interface import HOP_BY_HOP, ForwardRequest
 from providers.wire import OperationName, UpstreamError
@@ -249,6 +250,86 @@ def test_the_operation_decides_the_path_and_the_askers_query_travels_on(
     )
     made = provider("p", kind=kind, base_url=base)
     assert parts(made.transform_request(request, None))[0] == line
+
+
+def _passed_on(
+    method: str = "GET",
+    target: str = "/v1/files",
+    headers: list[tuple[bytes, bytes]] | None = None,
+    body: bytes = b"",
+    **settings: Any,
+) -> tuple[bytes, list[tuple[bytes, bytes]], bytes]:
+    request = ForwardRequest(
+        headers=headers or [],
+        body=body,
+        model="",
+        stream=False,
+        request_id="r",
+        operation="passthrough",
+        target=target,
+        method=method,
+    )
+    return parts(provider("p", api_key=KEY, **settings).pass_on(request))
+
+
+@given(headers=pairs, body=st.binary(max_size=60))
+def test_what_is_passed_on_keeps_every_byte_but_no_header_of_connection_or_credentials(
+    headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    line, found, tail = _passed_on("PUT", "/v1/x?y=%2F", headers, body)
+    assert line == b"PUT /v1/x?y=%2F HTTP/1.1"
+    assert tail == body
+    names = [key for key, _ in found]
+    assert names.count(b"content-length") == names.count(b"host") == 1
+    assert (b"content-length", b"%d" % len(body)) in found
+    assert [text for key, text in found if key == b"authorization"] == [b"Bearer " + KEY.encode()]
+    assert not (HOP_BY_HOP | {b"x-api-key", b"api-key", b"cookie", b"expect"}) & set(names)
+    assert not any(key.startswith(b"x-standby-") for key in names)
+    nominated = {
+        each.strip() for key, text in headers if key == b"connection" for each in text.split(b",")
+    }
+    gone = ({*NEVER, b"x-goog-api-key"} - {b"accept-encoding"}) | {
+        each.lower() for each in nominated
+    }
+    ours = {b"authorization", b"content-length", b"host"}
+    assert [pair for pair in found if pair[0] not in ours] == [
+        pair for pair in headers if pair[0] not in gone
+    ]
+
+
+def test_a_length_is_said_where_a_body_is_or_could_be() -> None:
+    for method, body, said in [
+        ("GET", b"", False),
+        ("DELETE", b"", False),
+        ("DELETE", b"x", True),
+        ("POST", b"", True),
+        ("PATCH", b"", True),
+    ]:
+        _, found, _ = _passed_on(method, body=body)
+        assert (b"content-length" in dict(found)) is said
+
+
+def test_what_a_provider_always_says_is_said_of_what_is_passed_on_too() -> None:
+    settings: dict[str, Any] = {
+        "kind": "anthropic",
+        "base_url": "http://127.0.0.1:9/b",
+        "version": "2024-01-01",
+    }
+    line, found, _ = _passed_on("GET", headers=[(b"accept-encoding", b"gzip")], **settings)
+    assert line == b"GET /b/v1/files HTTP/1.1"
+    said = dict(found)
+    assert (said[b"anthropic-version"], said[b"x-api-key"]) == (b"2024-01-01", KEY.encode())
+    assert said[b"accept-encoding"] == b"gzip"
+    assert b"content-type" not in said
+    own = [(b"anthropic-version", b"2025-02-02")]
+    assert (
+        dict(_passed_on("GET", headers=own, **settings)[1])[b"anthropic-version"] == b"2025-02-02"
+    )
+
+
+def test_a_path_that_leads_elsewhere_is_never_made_a_request() -> None:
+    with pytest.raises(PathRefused):
+        _passed_on(target="/v1/../admin")
 
 
 def test_an_error_that_may_be_passed_on_keeps_its_headers_but_no_key() -> None:

@@ -26,6 +26,16 @@ def test_status_shows_providers_groups_and_totals(standby: Standby, capsys: Capt
     assert "sim-a/sim-1, sim-b/sim-1" in lines["chat"]
 
 
+def test_status_tells_what_was_passed_through(
+    daemon: FakeDaemon, standby: Standby, capsys: Capture
+) -> None:
+    told = health_answer()
+    told["metrics"]["passthrough"] = {"requests": 1234}
+    daemon.answers["GET", "/health/detailed"] = answer(200, told)
+    assert standby("status") == exits.OK
+    assert "150 ms on average, 1,234 passed through" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("state", ["degraded", "unhealthy"])
 def test_status_says_by_its_exit_code_that_something_is_wrong(
     daemon: FakeDaemon, standby: Standby, capsys: Capture, state: str
