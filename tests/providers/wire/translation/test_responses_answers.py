@@ -403,7 +403,7 @@ def test_the_sdk_gathers_the_same_from_the_events(events: list[ReplyEvent]) -> N
     gathered = state._completed_response
     if found[-1]["type"] == "response.completed":
         assert gathered is not None
-        assert [item.id for item in gathered.output] == [
+        assert [getattr(item, "id", None) for item in gathered.output] == [
             item["id"] for item in found[-1]["response"]["output"]
         ]
         assert gathered.output_text == "".join(
