@@ -1,0 +1,203 @@
+"""What is read of the Responses API where it passes as it is."""
+
+import json
+from collections.abc import Mapping
+
+import httpx2
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai._streaming import SSEDecoder
+
+from providers.wire import (
+    RESPONSES,
+    AnswerFault,
+    AnswerPeek,
+    RequestPeek,
+    StreamReader,
+    UpstreamError,
+    Usage,
+    WireError,
+)
+
+JSON = b"application/json"
+USED = {
+    "input_tokens": 9,
+    "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 1},
+    "output_tokens": 5,
+    "output_tokens_details": {"reasoning_tokens": 3},
+    "total_tokens": 14,
+}
+ITEM = {"type": "message", "role": "assistant", "content": []}
+RESPONSE: Mapping[str, object] = {
+    "id": "resp_1",
+    "object": "response",
+    "model": "m-1",
+    "status": "completed",
+    "error": None,
+    "output": [ITEM],
+    "usage": USED,
+}
+
+
+def event(kind: str, **members: object) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **members})}\n\n".encode()
+
+
+CREATED = event("response.created", response={**RESPONSE, "status": "in_progress", "usage": None})
+DELTA = event("response.output_text.delta", output_index=0, content_index=0, delta="x")
+COMPLETED = event("response.completed", response=RESPONSE)
+
+
+def fed(*events: bytes) -> StreamReader:
+    reader = RESPONSES.stream_reader()
+    for each in events:
+        reader.feed(each)
+    return reader
+
+
+@pytest.mark.parametrize(
+    ("members", "stream"),
+    [
+        ({"input": "x"}, False),
+        ({"input": [], "stream": True}, True),
+        ({"input": None, "stream": None}, False),
+        ({"prompt": {"id": "p"}, "stream": False}, False),
+    ],
+)
+def test_a_request_is_read_for_its_model_and_whether_it_streams(
+    members: Mapping[str, object], stream: bool
+) -> None:
+    body = json.dumps({"model": "m-1", **members}).encode()
+    assert RESPONSES.peek_request(body) == RequestPeek("m-1", stream)
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"", None),
+        (b"[]", None),
+        (b'{"input": "x"}', "model"),
+        (b'{"model": "", "input": "x"}', "model"),
+        (b'{"model": 5, "input": "x"}', "model"),
+        (b'{"model": "m", "input": 5}', "input"),
+        (b'{"model": "m", "input": {}}', "input"),
+        (b'{"model": "m", "input": "x", "stream": "yes"}', "stream"),
+    ],
+)
+def test_what_is_no_request_is_refused_by_place(body: bytes, param: str | None) -> None:
+    with pytest.raises(WireError) as caught:
+        RESPONSES.peek_request(body)
+    assert caught.value.param == param
+
+
+def test_a_good_answer_gives_its_usage_status_and_model() -> None:
+    peek = RESPONSES.peek_answer(json.dumps(RESPONSE).encode(), JSON)
+    assert peek == AnswerPeek(Usage(9, 5, 2, 1, 3), "completed", "m-1")
+
+
+def test_what_cut_an_answer_short_is_its_reason() -> None:
+    details = {"reason": "max_output_tokens"}
+    body = {**RESPONSE, "status": "incomplete", "output": [], "incomplete_details": details}
+    peek = RESPONSES.peek_answer(json.dumps(body).encode(), JSON)
+    assert peek.finish_reason == "max_output_tokens"
+
+
+def test_an_answer_in_the_background_has_no_output_yet() -> None:
+    body = {**RESPONSE, "status": "queued", "output": []}
+    assert RESPONSES.peek_answer(json.dumps(body).encode(), JSON) == AnswerPeek()
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"output": []}, "bad_answer"),
+        ({"output": None}, "bad_answer"),
+        (
+            {"status": "failed", "error": {"code": "server_error", "message": "sorry"}},
+            "error_body",
+        ),
+        ({"error": "sorry"}, "error_body"),
+    ],
+)
+def test_an_answer_that_is_none_is_a_fault(change: Mapping[str, object], kind: str) -> None:
+    with pytest.raises(AnswerFault) as caught:
+        RESPONSES.peek_answer(json.dumps({**RESPONSE, **change}).encode(), JSON)
+    assert caught.value.kind == kind
+
+
+def test_a_stream_begins_with_its_first_token_and_ends_with_the_whole() -> None:
+    reader = fed(CREATED)
+    assert (reader.started, reader.model, reader.usage) == (False, "m-1", None)
+    reader.feed(DELTA)
+    assert (reader.started, reader.finished) == (True, False)
+    reader.feed(COMPLETED)
+    assert (reader.finished, reader.finish_reason) == (True, "completed")
+    assert reader.usage == Usage(9, 5, 2, 1, 3)
+
+
+def test_an_incomplete_response_is_an_end_too() -> None:
+    details = {"reason": "content_filter"}
+    whole = {**RESPONSE, "status": "incomplete", "incomplete_details": details}
+    reader = fed(CREATED, DELTA, event("response.incomplete", response=whole))
+    assert (reader.finished, reader.finish_reason) == (True, "content_filter")
+
+
+def test_events_without_names_are_told_by_their_type() -> None:
+    bare = [b"data: " + each.split(b"data: ")[1] for each in (CREATED, DELTA, COMPLETED)]
+    assert fed(*bare).finished
+    assert fed(*bare[:2]).started
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (
+            event(
+                "response.failed",
+                response={"error": {"code": "rate_limit_exceeded", "message": "m"}},
+            ),
+            ("rate_limit_exceeded", "m"),
+        ),
+        (event("response.failed", response={}), (None, "the response failed")),
+        (event("error", code="server_error", message="m", param=None), ("server_error", "m")),
+        (event("error", error={"type": "server_error", "message": "m"}), (None, "m")),
+        (b"event: error\ndata: oops\n\n", (None, "oops")),
+    ],
+)
+def test_errors_of_a_stream_are_noticed(told: bytes, expected: tuple[str | None, str]) -> None:
+    error = fed(CREATED, DELTA, told).error
+    assert isinstance(error, UpstreamError)
+    assert (error.code, error.message) == expected
+
+
+@pytest.mark.parametrize("junk", [b"data: oops\n\n", b"data: [1]\n\n", b'data: {"type": 5}\n\n'])
+def test_what_is_no_event_is_a_fault(junk: bytes) -> None:
+    with pytest.raises(AnswerFault):
+        fed(CREATED, DELTA, junk)
+
+
+@given(st.lists(st.sampled_from([CREATED, DELTA, DELTA, b": ping\n\n"]), max_size=8))
+def test_no_stream_is_finished_without_its_end(events: list[bytes]) -> None:
+    reader = fed(*events)
+    reader.end()
+    assert not reader.finished
+    assert reader.started == (DELTA in events)
+
+
+def test_the_sdk_raises_an_error_that_comes_in_a_stream() -> None:
+    sent = RESPONSES.encode_stream_error(503, "too much", code="busy")
+    (told,) = SSEDecoder().iter_bytes(iter([sent]))
+    assert told.event == "error"
+    data = told.json()
+    assert (data["type"], data["code"], data["message"]) == ("error", "busy", "too much")
+
+    def answered(request: httpx2.Request) -> httpx2.Response:
+        headers = {"content-type": "text/event-stream"}
+        return httpx2.Response(200, headers=headers, content=sent, request=request)
+
+    http = openai.DefaultHttpx2Client(transport=httpx2.MockTransport(answered))
+    client = openai.OpenAI(api_key="x", max_retries=0, http_client=http)
+    with client, pytest.raises(openai.APIError, match="too much"):
+        list(client.responses.create(model="m", input="x", stream=True))
