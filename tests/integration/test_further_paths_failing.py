@@ -330,6 +330,29 @@ def test_they_share_the_providers_connections_with_all_others(
     assert daemon.nodes()["provider:up"]["extra"]["opened"] == 1
 
 
+def test_they_share_the_places_at_the_door_with_all_others(
+    start: Callable[..., Daemon], switch: Switch, scripted: Scripted
+) -> None:
+    daemon = start({"max_in_flight": 1})
+    asked, go_on = threading.Event(), threading.Event()
+
+    def handler(exchange: Exchange) -> None:
+        asked.set()
+        assert go_on.wait(PATIENCE)
+        _answer(exchange)
+
+    switch.handler = handler
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(daemon.ask, "GET", "/up/v1/files")
+        assert asked.wait(PATIENCE)
+        second = daemon.ask("GET", "/up/v1/files")
+        go_on.set()
+        assert first.result(PATIENCE).status == 200
+    assert second.status == 503
+    assert (second.headers["x-should-retry"], len(scripted.requests)) == ("true", 1)
+    assert daemon.ask("GET", "/up/v1/files").status == 200
+
+
 def test_a_broken_head_is_answered_in_the_providers_dialect(start_daemon: StartDaemon) -> None:
     daemon = start_daemon(config({"up": upstream("anthropic", "http://127.0.0.1:9")}))
     reply = raw.send(
