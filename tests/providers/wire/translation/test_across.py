@@ -356,15 +356,36 @@ def test_whatever_is_asked_is_refused_with_its_place_or_is_put_as_the_provider_t
         ("output_config.effort", {"output_config": {"effort": ["high"]}}),
         ("thinking.type", {"thinking": {"type": {}}}),
         ("thinking.type", {"thinking": []}),
+        ("tool_choice.name", {"tool_choice": {"type": "tool", "name": ""}}),
     ],
 )
-def test_a_list_or_an_object_in_a_words_place_is_refused(
-    field: str, given_: dict[str, Any]
-) -> None:
+def test_what_is_no_word_in_a_words_place_is_refused(field: str, given_: dict[str, Any]) -> None:
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
     with pytest.raises(WireError) as refused:
         translated("anthropic", "openai", {**body, **given_})
     assert refused.value.param == field
+
+
+SEARCH = {"type": "web_search_20260318", "name": "web_search"}
+HOSTED = {"type": "shell", "name": "shell"}
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+def test_a_choice_of_a_tool_that_is_not_sent_is_not_sent_either() -> None:
+    body = {"model": "m", "max_tokens": 9, "messages": MESSAGES}
+    tool = {"name": "f", "input_schema": {"type": "object"}}
+    for tools in ([SEARCH], [tool, SEARCH]):
+        chosen = {"type": "tool", "name": "web_search"}
+        asked = {**body, "tools": tools, "tool_choice": chosen}
+        there, dropped = translated("anthropic", "openai", asked)
+        assert "tool_choice" not in there
+        assert dropped == {"tool_choice", f"tools[{len(tools) - 1}]"}
+    named = {"type": "custom", "custom": {"name": "shell"}}
+    asked = {**body, "tools": [FUNCTION, HOSTED], "tool_choice": named}
+    there, dropped = translated("openai", "anthropic", asked)
+    assert "tool_choice" not in there
+    assert dropped == {"tool_choice", "tools[1]"}
 
 
 # --- all that a request can have at once
