@@ -67,7 +67,8 @@ def relay(scripted: Scripted) -> Iterator[Daemon]:
 
 
 def test_bytes_pass_untouched_but_for_the_model(relay: Daemon, scripted: Scripted) -> None:
-    body = b'{ "new" : [1.0e3,{"model":"x"}],\n"input":"\\u00e9","model" : "o" , "dimensions":1}'
+    body = b'{ "new" : [1.0e3,{"model":"x"}],\n"input":"\\u00e9","model" : "o" , "dimensions":1,'
+    body += b'"encoding_format":"base64"}'
     reply = relay.ask("POST", EMBEDDINGS, body)
     assert reply.body == VECTOR
     assert scripted.requests[-1].path == "/base/v1/embeddings"
