@@ -1,0 +1,1 @@
+"""Programs that nobody here wrote, unchanged, each towards the API that it does not speak."""
