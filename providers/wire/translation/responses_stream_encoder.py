@@ -73,7 +73,8 @@ class _Open:
         texts: What has come of it.
         signature: What has come of the proof of thoughts.
         citations: What it cites.
-        before: What stands before the sequence number of its deltas.
+        before: What stands before the sequence number of its deltas; empty for thoughts that have
+            no words yet.
     """
 
     __slots__ = ("before", "citations", "item", "number", "part", "signature", "texts")
@@ -117,9 +118,8 @@ class ResponsesStreamEncoder(StreamEncoder):
                 text = event.text
                 if text:
                     part.texts.append(text)
-                    out.append(
-                        b'%b%d,"delta":%b}\n\n' % (part.before, self._sequence, _encode(text))
-                    )
+                    before = part.before or self._summary_begun(part, out)
+                    out.append(b'%b%d,"delta":%b}\n\n' % (before, self._sequence, _encode(text)))
                     self._sequence += 1
                 if event.signature is not None:
                     part.signature.append(event.signature)
@@ -186,8 +186,11 @@ class ResponsesStreamEncoder(StreamEncoder):
         else:
             return  # it has no place in this API
         self._open[event.index] = opened
-        if first:
-            out.append(self.encode((Delta(event.index, first),)))
+        begun = [Delta(event.index, first)] if first else []
+        if isinstance(part, Text) and part.citations:
+            begun += [Delta(event.index, citation=citation) for citation in part.citations]
+        if begun:
+            out.append(self.encode(begun))
 
     def _new_item(self, kind: str) -> _Item:
         item = _Item(len(self._items), self._writer.item_id(kind, len(self._items)))
@@ -246,14 +249,18 @@ class ResponsesStreamEncoder(StreamEncoder):
         self._end_message(out)
         item = self._new_item("reasoning")
         out.append(self._added(item, reasoning_item(item.id, [], "")))
-        if part.redacted is None:
-            members = {"summary_index": 0, "part": {"type": "summary_text", "text": ""}}
-            out.append(self._of_item("response.reasoning_summary_part.added", item, members))
-        before = self._delta("response.reasoning_summary_text.delta", item, b'"summary_index":0,')
-        opened = _Open(part, item, 0, before)
+        opened = _Open(part, item, 0, b"")
         if part.signature is not None:
             opened.signature.append(part.signature)
         return opened
+
+    def _summary_begun(self, part: _Open, out: list[bytes]) -> bytes:
+        """Begin the summary of thoughts with their first words, as they may have none."""
+        members = {"summary_index": 0, "part": {"type": "summary_text", "text": ""}}
+        out.append(self._of_item("response.reasoning_summary_part.added", part.item, members))
+        kind = "response.reasoning_summary_text.delta"
+        part.before = self._delta(kind, part.item, b'"summary_index":0,')
+        return part.before
 
     def _added(self, item: _Item, told: dict[str, Any]) -> bytes:
         members = _encode({"output_index": item.number, "item": told})[1:-1]
@@ -263,6 +270,7 @@ class ResponsesStreamEncoder(StreamEncoder):
         if not isinstance(part.part, Text):
             return
         text = "".join(part.texts)
+        part.texts[:] = (text,)  # lest many citations join the same pieces over and over
         found, _ = annotations_of(
             Text(text, citations=(citation,), citations_of=_made_in(part.part, citation))
         )
@@ -311,7 +319,7 @@ class ResponsesStreamEncoder(StreamEncoder):
 
     def _thought_ended(self, part: _Open, told: Thinking, text: str, out: list[bytes]) -> None:
         item = part.item
-        if told.redacted is None:
+        if part.before:
             at = {"summary_index": 0}
             members = {**at, "text": text}
             out.append(self._of_item("response.reasoning_summary_text.done", item, members))
