@@ -21,7 +21,7 @@ class OpenAIProvider(ProviderInterface):
         {
             "openai": {"chat": "/chat/completions", "embeddings": "/embeddings"},
             "completions": {"chat": "/completions"},
-            "responses": {"chat": "/responses"},
+            "responses": {"chat": "/responses", "count_tokens": "/responses/input_tokens"},
         }
     )
 

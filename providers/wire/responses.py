@@ -13,6 +13,7 @@ from providers.wire.openai import OpenAIDialect
 from providers.wire.openai_stream import read_error
 from providers.wire.operations import Operation
 from providers.wire.requests import peek_model
+from providers.wire.token_counts import peek_token_count
 from providers.wire.values import AnswerPeek, RequestPeek, UpstreamError, Usage, count
 
 __all__ = ["ResponsesDialect", "ResponsesStreamReader"]
@@ -127,15 +128,23 @@ class ResponsesStreamReader(StreamReader):
 
 
 class ResponsesDialect(OpenAIDialect):
-    """``POST /v1/responses``; plain errors and lists of models are OpenAI's."""
+    """``POST /v1/responses`` and the counting of its tokens.
+
+    Plain errors and lists of models are as in OpenAI's other APIs.
+    """
 
     name: ClassVar[str] = "responses"
     path: ClassVar[str] = "/v1/responses"
     error_event: ClassVar[bytes] = b"event: error\ndata: "
 
     def further_operations(self) -> Iterable[Operation]:
-        """See ``Dialect.further_operations``; there are none."""
-        return ()
+        """See ``Dialect.further_operations``."""
+        yield Operation(
+            name="count_tokens",
+            path="/v1/responses/input_tokens",
+            peek_request=self.peek_request,
+            peek_answer=peek_token_count,
+        )
 
     def peek_request(self, body: bytes) -> RequestPeek:
         """See ``Dialect.peek_request``; the input may be missing where a prompt template has it."""

@@ -70,7 +70,7 @@ def forwarding_handler(
             route = resolver.resolve(peek.model, operation, wanted.wishes)
         except UnroutableError as error:
             if operation == "count_tokens" and error.code == "operation_not_served":
-                answer_with_estimate(session, request.body)
+                answer_with_estimate(session, dialect, request.body)
                 return
             refuse_unroutable(session, dialect, error)
             return
@@ -110,14 +110,24 @@ def forwarding_handler(
         try:
             await forwarder.forward(job, route, answer)
         except GaveUp as gave_up:
-            if operation == "count_tokens" and gave_up.last.kind not in REFUSALS:
-                answer_with_estimate(session, request.body, attempts=gave_up.attempts)
+            if operation == "count_tokens" and _may_estimate(gave_up, dialect):
+                answer_with_estimate(session, dialect, request.body, attempts=gave_up.attempts)
                 return
             refuse(session, dialect, gave_up, hedged=answer.hedged)
         if answer.ends_connection:
             session.close_after_answer()
 
     return handle
+
+
+def _may_estimate(gave_up: GaveUp, dialect: Dialect) -> bool:
+    """Tell whether tokens that nobody has counted may be estimated.
+
+    A refusal in the asker's own API tells what is wrong with the request; one in another, that
+    it could not be put so, or that the server does not count.
+    """
+    last = gave_up.last
+    return last.kind not in REFUSALS or last.api != dialect.family
 
 
 def _coding(request: Request) -> str | None:

@@ -5,6 +5,9 @@ import math
 import msgspec
 
 from providers.prices import CHARACTERS_PER_TOKEN, characters_of
+from providers.wire import Dialect
+from providers.wire.translation.counting import counted_answer
+from runtime.doors.answer import REQUEST_ID_HEADERS
 from runtime.doors.session import Session
 
 __all__ = ["ESTIMATED", "answer_with_estimate"]
@@ -15,21 +18,28 @@ ESTIMATED = (b"x-standby-estimated", b"true")
 _JSON = (b"content-type", b"application/json")
 
 
-def answer_with_estimate(session: Session, body: bytes, attempts: int = 0) -> None:
+_TEXTS = ("messages", "system", "tools", "input", "instructions")
+"""The members of a request whose text counts, in either API."""
+
+
+def answer_with_estimate(
+    session: Session, dialect: Dialect, body: bytes, attempts: int = 0
+) -> None:
     """Answer a request to count tokens with an estimate.
 
     Args:
         session: The asker's connection.
-        body: The request: a JSON object, in Anthropic's dialect.
+        dialect: The asker's dialect.
+        body: The request, a JSON object.
         attempts: How many providers were asked to count before.
     """
     members = msgspec.json.decode(body, type=dict[str, object])
-    characters = sum(characters_of(members.get(key)) for key in ("messages", "system", "tools"))
-    counted = {"input_tokens": math.ceil(characters / CHARACTERS_PER_TOKEN)}
+    characters = sum(characters_of(members.get(key)) for key in _TEXTS)
+    tokens = math.ceil(characters / CHARACTERS_PER_TOKEN)
     headers = [
         _JSON,
-        (b"request-id", session.request_id.encode("ascii")),
+        (REQUEST_ID_HEADERS[dialect.family], session.request_id.encode("ascii")),
         (b"x-standby-attempts", b"%d" % attempts),
         ESTIMATED,
     ]
-    session.respond(200, msgspec.json.encode(counted), headers)
+    session.respond(200, counted_answer(dialect.name, tokens), headers)

@@ -9,6 +9,7 @@ from providers.interface import ForwardRequest, ProviderInterface
 from providers.wire import DIALECTS, Dialect, WireError
 from providers.wire.translation.codec import Target
 from providers.wire.translation.codecs import codec_of, front_codec_of
+from providers.wire.translation.counting import Counting
 from providers.wire.translation.translation import Translation
 from runtime.routing.answer import Answer
 from runtime.routing.job import Job
@@ -31,7 +32,7 @@ class Crossing(msgspec.Struct, frozen=True):
     """
 
     request: ForwardRequest
-    translation: Translation
+    translation: Translation | Counting
     asker: Dialect
     provider: Dialect
 
@@ -66,15 +67,20 @@ def cross(job: Job, provider: ProviderInterface, model: str | None) -> Crossing:
     target = Target(
         model=model or request.model, version=provider.api_version, official=provider.official
     )
+    translation: Translation | Counting
     try:
-        translation = Translation(
-            front_codec_of(job.dialect),
-            codec_of(back.name),
-            request.body,
-            target,
-            answer_id="".join(filter(str.isalnum, request.request_id)),
-            created=int(time.time()),
-        )
+        if request.operation == "count_tokens":
+            back = _counter(provider)
+            translation = Counting(job.dialect, back.name, request.body, target)
+        else:
+            translation = Translation(
+                front_codec_of(job.dialect),
+                codec_of(back.name),
+                request.body,
+                target,
+                answer_id="".join(filter(str.isalnum, request.request_id)),
+                created=int(time.time()),
+            )
     except WireError as error:
         raise _untranslatable(provider, error.message, error.param) from error
     if job.strict_translation and translation.dropped:
@@ -96,6 +102,13 @@ def cross(job: Job, provider: ProviderInterface, model: str | None) -> Crossing:
         dialect=back.name,
     )
     return Crossing(forward, translation, DIALECTS[job.dialect], back)
+
+
+def _counter(provider: ProviderInterface) -> Dialect:
+    """Return the dialect in which a provider counts tokens; routes lead only to those who do."""
+    return next(
+        dialect for dialect in provider.spoken.values() if "count_tokens" in dialect.operations
+    )
 
 
 def _untranslatable(provider: ProviderInterface, why: str, param: str | None) -> Failure:

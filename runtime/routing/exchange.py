@@ -82,4 +82,6 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def dialect(self) -> Dialect:
         """The dialect spoken with the provider."""
-        return self.provider.spoken.get(self.job.dialect, self.provider.dialect)
+        if self.crossing is not None:
+            return self.crossing.provider
+        return self.provider.spoken[self.job.dialect]

@@ -302,7 +302,7 @@ class Resolver:
         """Return the candidates that are configured and can do it; at least one."""
         able = candidates
         if operation != "chat":
-            able = [c for c in able if operation in self._api(c.provider).operations]
+            able = [c for c in able if self._can(c.provider, operation)]
         if not able:
             others = sorted({self._api(c.provider).name for c in candidates})
             raise UnroutableError(
@@ -316,6 +316,12 @@ class Resolver:
     def _api(self, provider: str) -> Dialect:
         """Return the dialect that a provider speaks, or would if it were configured."""
         return DIALECTS[self._members[provider].dialect]
+
+    def _can(self, provider: str, operation: OperationName) -> bool:
+        """Tell whether a provider has an operation, in whatever API of those it speaks."""
+        interface = self._members[provider].interface
+        spoken = [self._api(provider)] if interface is None else interface.spoken.values()
+        return any(operation in dialect.operations for dialect in spoken)
 
     def _configured(self, model: str, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
         """Return the candidates that are configured; at least one."""

@@ -7,6 +7,7 @@ joining broken streams, the door - sees the asker's dialect only.
 from providers.http import ResponseHead
 from providers.translated_headers import translated_headers
 from providers.wire import Dialect
+from providers.wire.translation.counting import Counting
 from providers.wire.translation.translation import StreamTranslator, Translation
 from runtime.routing.answer import Answer
 
@@ -34,7 +35,11 @@ class TranslatedAnswer:
     __slots__ = ("_answer", "_asker", "_provider", "_stream", "_translation")
 
     def __init__(
-        self, answer: Answer, translation: Translation, asker: Dialect, provider: Dialect
+        self,
+        answer: Answer,
+        translation: Translation | Counting,
+        asker: Dialect,
+        provider: Dialect,
     ) -> None:
         self._answer = answer
         self._translation = translation
@@ -49,6 +54,7 @@ class TranslatedAnswer:
 
     def begin(self, head: ResponseHead, events: bytes, provider: str, attempts: int) -> None:
         """Send the head of a streamed answer and its first events."""
+        assert isinstance(self._translation, Translation), "a count is never streamed"
         self._stream = self._translation.stream()
         translated = self._stream.feed(events)
         head = self._head(head, b"text/event-stream; charset=utf-8")

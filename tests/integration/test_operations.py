@@ -307,3 +307,66 @@ def test_vectors_come_as_asked_for_from_a_server_that_has_one_form_only(
     assert shown["float"]["data"][0]["embedding"] == VECTOR
     assert shown["base64"]["data"][0]["embedding"] == PACKED
     assert read.data[0].embedding == VECTOR
+
+
+COUNTED = "/v1/responses/input_tokens"
+ASKS: dict[str, dict[str, object]] = {
+    COUNT: {"messages": [{"role": "user", "content": "Hello there"}]},
+    COUNTED: {"input": "Hello there"},
+}
+ANY_COUNT = pytest.mark.parametrize("path", sorted(ASKS))
+
+
+def _counts(exchange: Exchange) -> None:
+    assert exchange.request.path in {"/responses/input_tokens", "/v1/messages/count_tokens"}
+    exchange.answer(200, {"object": "response.input_tokens", "input_tokens": 42})
+
+
+def _does_not_count(exchange: Exchange) -> None:
+    exchange.answer(404, {"error": {"message": "no such path", "type": "invalid_request_error"}})
+
+
+def _in_form(path: str, body: dict[str, object]) -> bool:
+    return body.get("object") == (None if path == COUNT else "response.input_tokens")
+
+
+@ANY_COUNT
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+def test_tokens_are_counted_by_whoever_counts_whatever_the_api(
+    start_daemon: StartDaemon, path: str, kind: str
+) -> None:
+    more = {"responses": True} if kind == "openai" else {}
+    with Scripted(_counts) as scripted:
+        running = start_daemon(config({"own": upstream(kind, scripted.url, **more)}))
+        reply = running.ask("POST", path, {"model": "own/m-1", **ASKS[path]})
+    assert (reply.status, reply.json["input_tokens"]) == (200, 42)
+    native = (kind == "anthropic") == (path == COUNT)
+    assert native or _in_form(path, reply.json)
+    assert "x-standby-estimated" not in reply.headers
+    assert reply.headers["x-standby-provider"] == "own"
+
+
+@ANY_COUNT
+@pytest.mark.parametrize("responses", [True, False])
+def test_tokens_that_a_server_does_not_count_are_estimated_and_marked(
+    start_daemon: StartDaemon, path: str, responses: bool
+) -> None:
+    with Scripted(_does_not_count) as scripted:
+        own = upstream("openai", scripted.url, responses=responses)
+        running = start_daemon(config({"own": own}))
+        reply = running.ask("POST", path, {"model": "own/m-1", **ASKS[path]})
+    if path == COUNTED and responses:
+        assert reply.status == 404, "a refusal in the asker's own API is passed on"
+        return
+    assert reply.status == 200
+    assert reply.headers["x-standby-estimated"] == "true"
+    assert reply.json["input_tokens"] > 0
+    assert _in_form(path, reply.json)
+
+
+def test_openais_sdk_counts_tokens_of_a_claude_model(daemon: Daemon) -> None:
+    with clients.openai_client(daemon.socket) as client:
+        counted = client.responses.input_tokens.count(model="talk", input="Count to five.")
+        answer = client.responses.create(model="talk", input="Count to five.")
+    assert answer.usage is not None
+    assert counted.input_tokens == answer.usage.input_tokens

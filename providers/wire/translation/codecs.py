@@ -4,15 +4,16 @@ Each is imported when the first request needs it: who never translates pays neit
 its start.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
 
-from providers.wire.translation.codec import Codec, FrontCodec
+from providers.wire.translation.codec import Codec, Encoded, FrontCodec, Target
+from providers.wire.translation.conversation import Conversation
 
-__all__ = ["codec_of", "front_codec_of"]
+__all__ = ["codec_of", "front_codec_of", "input_encoder"]
 
 _WHERE: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -44,7 +45,18 @@ def codec_of(dialect: str) -> Codec:
     return codec
 
 
-@cache
+def input_encoder() -> Callable[[Conversation, Target], Encoded]:
+    """Return what puts requests into the Responses API to have their tokens counted."""
+    encode: Callable[[Conversation, Target], Encoded] = _imported_from(
+        "responses_input", "encode_input"
+    )
+    return encode
+
+
 def _imported(dialect: str) -> Any:
-    module, name = _WHERE[dialect]
+    return _imported_from(*_WHERE[dialect])
+
+
+@cache
+def _imported_from(module: str, name: str) -> Any:
     return getattr(import_module(f"providers.wire.translation.{module}"), name)

@@ -43,7 +43,7 @@ def test_each_dialect_has_its_operations_at_their_paths() -> None:
         "openai": {"chat": "/v1/chat/completions", "embeddings": "/v1/embeddings"},
         "anthropic": {"chat": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"},
         "completions": {"chat": "/v1/completions"},
-        "responses": {"chat": "/v1/responses"},
+        "responses": {"chat": "/v1/responses", "count_tokens": "/v1/responses/input_tokens"},
     }
 
 
