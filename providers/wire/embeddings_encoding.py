@@ -5,6 +5,7 @@ numbers, little end first, in base64. Its SDK asks for the latter unless told ot
 nothing else; many servers of this API know only the former, and do not say so.
 """
 
+import math
 import sys
 from array import array
 from binascii import Error as BadBase64
@@ -42,9 +43,9 @@ _FORMS: Final = {"[": "float", '"': "base64"}
 def in_asked_encoding(request: bytes, answer: bytes) -> bytes:
     """Return an answer whose vectors are in the form that was asked for.
 
-    An answer that has them so already, or that is not as it should be, stays as it is, byte for
-    byte; in any other, only the vectors change. Numbers from base64 are written as exactly as
-    they are, which takes more digits than most servers write.
+    An answer that has them so already, that is not as it should be, or whose numbers the form
+    cannot hold, stays as it is, byte for byte; in any other, only the vectors change. Numbers from
+    base64 are written as exactly as they are, which takes more digits than most servers write.
 
     Args:
         request: The request, a JSON object.
@@ -75,7 +76,7 @@ def _put(vector: msgspec.Raw, wanted: str) -> msgspec.Raw:
     if form == wanted or form is None:
         return vector
     if wanted == "base64":
-        numbers = array("f", _numbers_decoder.decode(vector))
+        numbers = _finite(array("f", _numbers_decoder.decode(vector)))
         if sys.byteorder == "big":
             numbers.byteswap()
         packed = b2a_base64(numbers.tobytes(), newline=False).decode("ascii")
@@ -84,4 +85,15 @@ def _put(vector: msgspec.Raw, wanted: str) -> msgspec.Raw:
     numbers.frombytes(a2b_base64(_text_decoder.decode(vector), strict_mode=True))
     if sys.byteorder == "big":
         numbers.byteswap()
-    return msgspec.Raw(msgspec.json.encode(numbers.tolist()))
+    return msgspec.Raw(msgspec.json.encode(_finite(numbers).tolist()))
+
+
+def _finite(numbers: "array[float]") -> "array[float]":
+    """Return numbers that both forms can hold.
+
+    Raises:
+        ValueError: One is none, or beyond what 32 bits hold: it would become null or infinite.
+    """
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("a vector has a number that is not finite")
+    return numbers

@@ -93,6 +93,18 @@ def test_what_is_not_as_it_should_be_stays_as_it_is(body: bytes) -> None:
     assert in_asked_encoding(asked("float"), body) == body
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_vector_that_json_has_no_numbers_for_stays_packed(number: float) -> None:
+    body = answer([packed([0.5, number])])
+    assert in_asked_encoding(asked("float"), body) is body
+
+
+@pytest.mark.parametrize("number", [3.5e38, -1e300])
+def test_a_vector_that_32_bits_cannot_hold_stays_a_list(number: float) -> None:
+    body = answer([[0.5, number]])
+    assert in_asked_encoding(asked("base64"), body) is body
+
+
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_junk_is_never_an_error(request: bytes, body: bytes) -> None:
     assert in_asked_encoding(request, body) == body
