@@ -265,9 +265,22 @@ class _Writer:
 
     def _sampling(self, *, thinking: bool) -> None:
         request, body = self._request, self._body
+        temperature, top_p = request.temperature, request.top_p
+        if (
+            temperature is not None
+            and top_p is not None
+            and self._model.one_sampler
+            and not self._own
+        ):
+            if temperature == 1:
+                temperature = None
+            else:
+                if top_p != 1:
+                    self._drop("top_p")
+                top_p = None
         for name, value in (
-            ("temperature", request.temperature),
-            ("top_p", request.top_p),
+            ("temperature", temperature),
+            ("top_p", top_p),
             ("top_k", request.top_k),
         ):
             if value is None:

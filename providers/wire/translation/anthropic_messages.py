@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from providers.wire.faults import WireError
 from providers.wire.translation.anthropic_models import ClaudeModel
-from providers.wire.translation.anthropic_parts import BlockWriter
+from providers.wire.translation.anthropic_parts import BlockWriter, is_blank
 from providers.wire.translation.codec import Dropped
 from providers.wire.translation.conversation import (
     Conversation,
@@ -112,7 +112,7 @@ class MessageWriter:
         if message.plain and len(parts) == 1:
             part = parts[0]
             if type(part) is Text and part.cache is None:
-                if part.text:
+                if not is_blank(part.text):
                     self._append("user", part.text)
                 return
         results = [each for each in parts if type(each) is ToolResult]
@@ -149,7 +149,7 @@ class MessageWriter:
         if message.plain and len(parts) == 1:
             part = parts[0]
             if type(part) is Text and part.cache is None:
-                if part.text:
+                if not is_blank(part.text):
                     self._append("assistant", part.text)
                 return
         content = self._content(number, parts)

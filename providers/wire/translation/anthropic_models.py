@@ -20,6 +20,7 @@ class ClaudeModel(msgspec.Struct, frozen=True, kw_only=True):
         effort: Whether it takes ``output_config.effort``; others get a budget of thought.
         thinks: Whether it thinks at all.
         prefill: Whether it goes on from an assistant's message.
+        one_sampler: Whether it refuses ``temperature`` and ``top_p`` together.
         bounded: Whether ``max_tokens`` is known to be the most it gives, so that more is refused.
     """
 
@@ -27,6 +28,7 @@ class ClaudeModel(msgspec.Struct, frozen=True, kw_only=True):
     effort: bool = True
     thinks: bool = True
     prefill: bool = False
+    one_sampler: bool = True
     bounded: bool = True
 
 
@@ -35,9 +37,11 @@ _MODELS: Final = (
     # Anthropic's overview of its models, and the tables of its SDK for answers that are not
     # streamed; the first that is found counts.
     (re.compile(r"claude-3-[57]-haiku|claude-3-5|claude-3\.5"), ClaudeModel(
-        max_tokens=8192, effort=False, thinks=False, prefill=True)),
-    (re.compile(r"claude-3[-.]7"), ClaudeModel(max_tokens=64_000, effort=False, prefill=True)),
-    (_OLD, ClaudeModel(max_tokens=4096, effort=False, thinks=False, prefill=True)),
+        max_tokens=8192, effort=False, thinks=False, prefill=True, one_sampler=False)),
+    (re.compile(r"claude-3[-.]7"), ClaudeModel(
+        max_tokens=64_000, effort=False, prefill=True, one_sampler=False)),
+    (_OLD, ClaudeModel(
+        max_tokens=4096, effort=False, thinks=False, prefill=True, one_sampler=False)),
     (re.compile(r"claude-(?:opus-4|4-opus)(?:$|[-.@](?:[01]|20\d{6})(?!\d))"), ClaudeModel(
         max_tokens=32_000, effort=False, prefill=True)),
     (re.compile(r"claude-(?:sonnet-4|4-sonnet)(?:$|[-.@](?:0|5|20\d{6})(?!\d))"), ClaudeModel(

@@ -23,7 +23,7 @@ from providers.wire.translation.conversation import (
     ToolResult,
 )
 
-__all__ = ["BlockWriter", "cache_control", "fit_call_id"]
+__all__ = ["BlockWriter", "cache_control", "fit_call_id", "is_blank"]
 
 ANTHROPIC: Final = "anthropic"
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,256}\Z")
@@ -38,6 +38,11 @@ def fit_call_id(call_id: str) -> str:
     if _CALL_ID.match(call_id):
         return call_id
     return "toolu_" + hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text holds nothing but white space: the API refuses such."""
+    return not text or text.isspace()
 
 
 def cache_control(cache: CacheControl) -> dict[str, Any]:
@@ -101,7 +106,7 @@ class BlockWriter:
         kind = type(part)
         if kind is Text:
             assert isinstance(part, Text)
-            if not part.text:
+            if is_blank(part.text):
                 return None
             block: dict[str, Any] = {"type": "text", "text": part.text}
             if part.citations:
@@ -155,7 +160,7 @@ class BlockWriter:
 
     def _other(self, part: Part, path: str) -> dict[str, Any] | None:
         if isinstance(part, Refusal):
-            return {"type": "text", "text": part.text} if part.text else None
+            return None if is_blank(part.text) else {"type": "text", "text": part.text}
         if isinstance(part, Opaque):
             if part.dialect == ANTHROPIC:
                 return part.body

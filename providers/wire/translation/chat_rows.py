@@ -126,7 +126,7 @@ def _top_rows() -> list[Row]:
         _top("tool_choice", "required", tools=[_TOOL]),
         _top("tools", [_TOOL]),
         _top("top_logprobs", 3, logprobs=True),
-        _top("top_p", 0.5),
+        _top("top_p", 0.5, "Newer Claude models refuse it beside temperature: that one is sent."),
         _top("user", "u-1"),
         _top("verbosity", "low"),
         _top("web_search_options", {"search_context_size": "low"}),

@@ -148,7 +148,6 @@ def chat_requests(draw: st.DrawFn) -> dict[str, Any]:
         record(
             {"max_completion_tokens": st.integers(1, 999)},
             temperature=st.floats(0, 1),
-            top_p=st.floats(0, 1),
             stop=st.lists(words, min_size=1, max_size=4) | words,
             stream=st.booleans(),
             reasoning_effort=st.sampled_from(["low", "medium", "high", "xhigh", "max"]),
@@ -161,6 +160,8 @@ def chat_requests(draw: st.DrawFn) -> dict[str, Any]:
             ),
         )
     )
+    if "temperature" not in body and draw(st.booleans()):
+        body["top_p"] = draw(st.floats(0, 1))  # newer models of Anthropic's take one of the two
     tools = draw(st.lists(record({"name": names, "parameters": schemas}, description=words,
                                  strict=st.just(value=True)), max_size=3))  # fmt: skip
     if tools:
@@ -277,7 +278,6 @@ def messages_requests(draw: st.DrawFn) -> dict[str, Any]:
             {"max_tokens": st.integers(1, 999)},
             system=words | st.lists(text(cache_control=cache), min_size=1, max_size=2),
             temperature=st.floats(0, 1),
-            top_p=st.floats(0, 1),
             stop_sequences=st.lists(words, min_size=1, max_size=4),
             stream=st.booleans(),
             metadata=record({"user_id": words}),
@@ -288,6 +288,8 @@ def messages_requests(draw: st.DrawFn) -> dict[str, Any]:
             ),
         )
     )
+    if "temperature" not in body and draw(st.booleans()):
+        body["top_p"] = draw(st.floats(0, 1))  # newer models of Anthropic's take one of the two
     tools = draw(st.lists(record({"name": names, "input_schema": schemas}, description=words,
                                  strict=st.just(value=True)), max_size=3))  # fmt: skip
     if tools:
@@ -388,15 +390,60 @@ def test_a_choice_of_a_tool_that_is_not_sent_is_not_sent_either() -> None:
     assert dropped == {"tool_choice", "tools[1]"}
 
 
+@pytest.mark.parametrize(
+    ("model", "asked", "sent", "left_out"),
+    [
+        ("claude-opus-4-6", {"temperature": 0.2, "top_p": 0.9}, {"temperature": 0.2}, {"top_p"}),
+        ("claude-opus-4-6", {"temperature": 0.2, "top_p": 1}, {"temperature": 0.2}, set()),
+        ("claude-opus-4-6", {"temperature": 1, "top_p": 0.9}, {"top_p": 0.9}, set()),
+        ("claude-opus-4-6", {"temperature": 1.5, "top_p": 0.9}, {"temperature": 1.0},
+         {"temperature", "top_p"}),
+        ("claude-3-opus-20240229", {"temperature": 0.2, "top_p": 0.9},
+         {"temperature": 0.2, "top_p": 0.9}, set()),
+    ],
+)  # fmt: skip
+def test_newer_models_of_anthropics_are_told_temperature_or_top_p(
+    model: str, asked: dict[str, float], sent: dict[str, float], left_out: set[str]
+) -> None:
+    body = json.dumps({"model": "m", "messages": MESSAGES, **asked}).encode()
+    target = Target(model=model, official=True)
+    done = Translation(
+        codec_of("openai"), codec_of("anthropic"), body, target, answer_id="x", created=1
+    )
+    found = json.loads(done.body)
+    assert {name: found[name] for name in ("temperature", "top_p") if name in found} == sent
+    assert set(done.dropped) == left_out
+
+
+def test_texts_of_white_space_are_not_sent_where_they_are_refused() -> None:
+    blank = {"type": "text", "text": " \n"}
+    messages = [
+        {"role": "system", "content": " "},
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}, blank]},
+        {"role": "assistant", "content": "\n\n"},
+        {"role": "user", "content": "\t"},
+        {"role": "user", "content": "Well?"},
+    ]
+    there, dropped = translated("openai", "anthropic", {"model": "m", "messages": messages})
+    assert "system" not in there
+    assert [message["content"] for message in there["messages"]] == [
+        [{"type": "text", "text": "Hi"}],
+        "Well?",
+    ]
+    assert not dropped
+
+
 # --- all that a request can have at once
 
 
 def top_rows(front: str) -> list[Row]:
     """Return the rows of a request's own members that mean the same whatever else is there.
 
-    ``user`` does not: beside ``safety_identifier`` it is one too many.
+    Beside ``safety_identifier`` and ``temperature``, ``user`` and ``top_p`` are one too many.
     """
-    rows = [row for row in codec_of(front).rows() if "[]" not in row.field and row.field != "user"]
+    others = {"user", "top_p"}
+    rows = [row for row in codec_of(front).rows() if "[]" not in row.field]
+    rows = [row for row in rows if row.field not in others]
     return [row for row in rows if set(row.example) - set(row.without)]
 
 
