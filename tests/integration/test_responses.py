@@ -272,6 +272,4 @@ def test_a_stream_in_which_its_server_tells_of_an_error_is_one(
         reply = running.ask("POST", RESPONSES, body)
         assert reply.status == 502
         assert reply.json["error"]["message"].endswith("own: no")
-        eventually(
-            lambda: running.get("/health/metrics")["failed"] == 1, "it counts as failed"
-        )
+        eventually(lambda: running.get("/health/metrics")["failed"] == 1, "it counts as failed")

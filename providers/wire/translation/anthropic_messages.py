@@ -4,11 +4,12 @@ from typing import Any, Final
 
 from providers.wire.faults import WireError
 from providers.wire.translation.anthropic_models import ClaudeModel
-from providers.wire.translation.anthropic_parts import BlockWriter, is_blank
+from providers.wire.translation.anthropic_parts import ANTHROPIC, BlockWriter, is_blank
 from providers.wire.translation.codec import Dropped
 from providers.wire.translation.conversation import (
     Conversation,
     Message,
+    Opaque,
     Part,
     Text,
     ToolResult,
@@ -150,11 +151,28 @@ class MessageWriter:
             part = parts[0]
             if type(part) is Text and part.cache is None:
                 if not is_blank(part.text):
-                    self._append("assistant", part.text)
+                    self._say(part.text)
+                return
+            if type(part) is Opaque and part.dialect != ANTHROPIC:
+                # It is an item of its own (Responses), not a part of a message.
+                self._dropped.add(message_path(self._request, number))
                 return
         content = self._content(number, parts)
         if content:
+            self._say(content)
+
+    def _say(self, content: str | list[dict[str, Any]]) -> None:
+        """Let the model say something.
+
+        The Responses API has thoughts, texts and calls of one turn as items, each on its own: here
+        they are one message, of which the thoughts must be the beginning.
+        """
+        last = self.messages[-1] if self.messages else None
+        if self._request.dialect != "responses" or last is None or last["role"] != "assistant":
             self._append("assistant", content)
+        else:
+            last["content"] = _listed(last["content"])
+            last["content"] += _listed(content)
 
     def _later_system(self, number: int, message: Message) -> None:
         content = self._content(number, message.parts)
@@ -207,6 +225,10 @@ class MessageWriter:
             if isinstance(content, str) or content[0]["type"] != "tool_result":
                 return True
         return True
+
+
+def _listed(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def _after_results(content: list[dict[str, Any]]) -> int:

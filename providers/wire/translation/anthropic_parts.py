@@ -23,7 +23,7 @@ from providers.wire.translation.conversation import (
     ToolResult,
 )
 
-__all__ = ["BlockWriter", "cache_control", "fit_call_id", "is_blank"]
+__all__ = ["ANTHROPIC", "BlockWriter", "cache_control", "fit_call_id", "is_blank"]
 
 ANTHROPIC: Final = "anthropic"
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,256}\Z")
@@ -79,11 +79,12 @@ class BlockWriter:
         lost: The path of a part that was left out though it held something; empty when none was.
     """
 
-    __slots__ = ("_detail", "_dropped", "_own", "lost")
+    __slots__ = ("_detail", "_dropped", "_own", "_responses", "lost")
 
     def __init__(self, dropped: Dropped, *, dialect: str) -> None:
         self._own = dialect == ANTHROPIC
-        self._detail = "detail" if dialect == "responses" else "image_url.detail"
+        self._responses = dialect == "responses"
+        self._detail = "detail" if self._responses else "image_url.detail"
         self._dropped = dropped
         self.lost = ""
 
@@ -123,7 +124,10 @@ class BlockWriter:
             }
         elif isinstance(part, ToolResult):
             block = {"type": "tool_result", "tool_use_id": fit_call_id(part.call_id)}
-            content = self._result(part, f"{path}[{number}].content")
+            inner = f"{path}[{number}].content"
+            if self._responses:  # there it is an item, and has what was returned in ``output``
+                inner = path.removesuffix("content") + "output"
+            content = self._result(part, inner)
             if content:
                 block["content"] = content
             if part.is_error is not None:

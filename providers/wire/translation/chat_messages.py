@@ -10,6 +10,7 @@ from providers.wire.translation.codec import Dropped, Target
 from providers.wire.translation.conversation import (
     Conversation,
     Message,
+    Opaque,
     Part,
     Refusal,
     Text,
@@ -216,6 +217,9 @@ class _Writer:
                     self._parts.drop_cache(f"{path}.content[{message.parts.index(part)}]")
             elif type(part) is Thinking:
                 self._parts.forget(part)
+            elif kind is Opaque and message.plain:
+                # It is an item of its own (Responses), not a part of a message.
+                self._dropped.add(message_path(self._request, number))
             elif kind is Refusal and self._official and refusal is None:
                 assert isinstance(part, Refusal)
                 refusal = part.text

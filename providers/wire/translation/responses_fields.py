@@ -23,7 +23,12 @@ OPAQUE: Final = "opaque"
 """The type under which ``set_aside`` hands on an item or a part of a type it does not know."""
 
 
-class Breakpoint(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+_WHOLE: Final = "(whole)"
+"""The name under which ``set_aside`` hands on such an item or part: one that nobody would give a
+member, lest it be taken for one."""
+
+
+class Breakpoint(msgspec.Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """``prompt_cache_breakpoint``."""
 
     mode: str | None = None
@@ -37,7 +42,7 @@ class InputAudio(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     format: str
 
 
-class Part(msgspec.Struct, forbid_unknown_fields=True):
+class Part(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A part of any type: which of the members it has depends on that."""
 
     type: str
@@ -53,10 +58,10 @@ class Part(msgspec.Struct, forbid_unknown_fields=True):
     prompt_cache_breakpoint: Breakpoint | None = None
     annotations: list[Any] | None = None
     logprobs: list[Any] | None = None
-    body: dict[str, Any] | None = None
+    body: dict[str, Any] | None = msgspec.field(default=None, name=_WHOLE)
 
 
-class Item(msgspec.Struct, forbid_unknown_fields=True):
+class Item(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """An item of any type: which of the members it has depends on that."""
 
     type: str | None = None
@@ -72,7 +77,7 @@ class Item(msgspec.Struct, forbid_unknown_fields=True):
     output: str | list[Part] | None = None
     summary: list[Part] | None = None
     encrypted_content: str | None = None
-    body: dict[str, Any] | None = None
+    body: dict[str, Any] | None = msgspec.field(default=None, name=_WHOLE)
 
 
 class StreamOptions(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -219,7 +224,7 @@ def set_aside(request: dict[str, Any]) -> SetAside:
             continue
         kind = item.get("type", "message")
         if isinstance(kind, str) and kind not in _ITEMS:
-            items[number] = {"type": OPAQUE, "body": item}
+            items[number] = {"type": OPAQUE, _WHOLE: item}
             continue
         extras: dict[str, Any] = {}
         _take(item, Item, "", extras)
@@ -236,7 +241,7 @@ def _parts(parts: object, path: str, extras: dict[str, Any]) -> None:
             continue
         kind = part.get("type")
         if isinstance(kind, str) and kind not in _PARTS:
-            parts[number] = {"type": OPAQUE, "body": part}
+            parts[number] = {"type": OPAQUE, _WHOLE: part}
             continue
         where = f"{path}[{number}]."
         _take(part, Part, where, extras)
@@ -252,7 +257,7 @@ def _parts(parts: object, path: str, extras: dict[str, Any]) -> None:
 def _take(
     values: dict[str, Any], known: type[msgspec.Struct], path: str, into: dict[str, Any]
 ) -> None:
-    for name in [n for n in values if n not in known.__struct_fields__ or n == "body"]:
+    for name in [n for n in values if n not in known.__struct_encode_fields__ or n == _WHOLE]:
         value = values.pop(name)
         if value is not None:
             into[path + name] = value

@@ -107,6 +107,9 @@ def decode_choice(
     if kind in ("function", "custom"):  # a tuple, as it may be of any type
         if not isinstance(name, str) or not name:
             raise _wrong("tool_choice.name", "the name of a tool", "invalid_value")
+        for member, value in choice.items():
+            if member not in ("type", "name") and value is not None:
+                extras[f"tool_choice.{member}"] = value
         return ToolChoice("tool", name, custom=kind == "custom")
     if kind != "allowed_tools":
         if not isinstance(kind, str):

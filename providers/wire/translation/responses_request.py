@@ -203,8 +203,11 @@ def _item(item: Item, number: int, extras: dict[str, Any]) -> Message:
         )
         return Message("user", (result,), plain=plain, extras=extras)
     if kind == "reasoning":
-        thoughts = item.content if isinstance(item.content, list) else ()
-        texts = [part.text or "" for part in (*(item.summary or ()), *thoughts)]
+        texts = [part.text or "" for part in item.summary or ()]
+        if isinstance(item.content, str):
+            texts.append(item.content)
+        else:
+            texts += [part.text or "" for part in item.content or ()]
         thought = unpacked("\n\n".join(texts), item.encrypted_content, item.id)
         return Message("assistant", (thought,), extras=extras)
     if kind == "item_reference":
@@ -213,8 +216,10 @@ def _item(item: Item, number: int, extras: dict[str, Any]) -> Message:
         raise _elsewhere(number, "a conversation in a form that only OpenAI can read")
     body = item.body
     if kind != OPAQUE or body is None:
-        body = {key: value for key, value in msgspec.to_builtins(item).items() if value is not None}
-    return Message("assistant", (Opaque("responses", str(body.get("type")), body),), extras=extras)
+        body = msgspec.to_builtins(item)
+    # Where it is left out, plain tells that it is the item that is, not a part of a message.
+    opaque = Opaque("responses", str(body.get("type")), body)
+    return Message("assistant", (opaque,), plain=True, extras=extras)
 
 
 def _message(item: Item, number: int, extras: dict[str, Any]) -> Message:
@@ -289,7 +294,7 @@ def _part(part: Part, path: str, number: int) -> InnerPart:
         return Refusal(part.refusal or "")
     body = part.body
     if kind != OPAQUE or body is None:
-        body = {key: value for key, value in msgspec.to_builtins(part).items() if value is not None}
+        body = msgspec.to_builtins(part)
     return Opaque("responses", str(body.get("type")), body)
 
 

@@ -187,12 +187,14 @@ def test_thoughts_are_openais_own_unless_their_mark_says_whose() -> None:
     assert thought(f"{FOREIGN_MARK}thoughts", summary=summary) == Thinking("Hm.", id="rs_1")
     inner = [{"type": "reasoning_text", "text": "Open."}]
     assert thought(None, content=inner) == Thinking("Open.", made_by="responses", id="rs_1")
+    assert thought(None, content="Open.") == Thinking("Open.", made_by="responses", id="rs_1")
 
 
 def test_items_of_openais_own_tools_are_kept_whole() -> None:
     item = {"type": "web_search_call", "id": "ws_1", "action": {"query": "x"}}
     assert message(item).parts == (Opaque("responses", "web_search_call", item),)
-    known = {"type": "compaction_trigger", "id": "x"}
+    inner = {"type": "input_text", "text": "x", "prompt_cache_breakpoint": {"ttl": "30m"}}
+    known = {"type": "compaction_trigger", "id": "x", "content": [inner]}
     assert message(known).parts == (Opaque("responses", "compaction_trigger", known),)
 
 
