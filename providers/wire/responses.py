@@ -42,6 +42,8 @@ _TOKENS: Final = (".delta", ".added")
 
 _NO_TOKENS: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
 _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
+_TELLING: Final = _NO_TOKENS | _ENDS | {"response.failed"}
+"""The kinds of events that tell of the whole response."""
 
 
 class ResponsesStreamReader(StreamReader):
@@ -65,10 +67,9 @@ class ResponsesStreamReader(StreamReader):
             if name != b"error":
                 raise AnswerFault(f"an event of the stream is not JSON: {error}") from None
             kind = "error"
-        if kind in _ENDS or kind in _NO_TOKENS or kind in {"response.failed", "error"}:
+        kind = kind or name.decode(errors="replace")
+        if kind in _TELLING or not kind.startswith("response."):
             return self._judge_whole(kind, data)
-        if not kind:
-            return self._judge_whole(name.decode(errors="replace"), data)
         if not self.started and kind.endswith(_TOKENS):
             self.started = True
         return False
@@ -176,7 +177,9 @@ class ResponsesDialect(OpenAIDialect):
         if error is not None:
             raise error_fault(error)
         status = answer.get("status")
-        if status in {"queued", "in_progress"}:
+        if status in ("failed", "cancelled"):  # a tuple, as it may be of any type
+            raise error_fault(UpstreamError("", None, f"the response is {status}"))
+        if status in ("queued", "in_progress"):
             return AnswerPeek()  # it was asked to answer in the background
         output = answer.get("output")
         if not isinstance(output, list) or (not output and status != "incomplete"):

@@ -1,5 +1,6 @@
 """What is read of the Responses API where it passes as it is."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 
@@ -201,3 +202,131 @@ def test_the_sdk_raises_an_error_that_comes_in_a_stream() -> None:
     client = openai.OpenAI(api_key="x", max_retries=0, http_client=http)
     with client, pytest.raises(openai.APIError, match="too much"):
         list(client.responses.create(model="m", input="x", stream=True))
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_response_that_failed_is_a_fault_though_it_tells_no_error(status: str) -> None:
+    with pytest.raises(AnswerFault) as caught:
+        RESPONSES.peek_answer(json.dumps({**RESPONSE, "status": status}).encode(), JSON)
+    assert caught.value.kind == "error_body"
+    assert status in str(caught.value)
+
+
+def test_a_response_is_good_whatever_else_is_in_it() -> None:
+    body = {"output": [ITEM], "usage": "much", "model": 5, "incomplete_details": [], "more": 1}
+    assert RESPONSES.peek_answer(json.dumps(body).encode(), JSON) == AnswerPeek()
+    with pytest.raises(AnswerFault):
+        RESPONSES.peek_answer(json.dumps(body).encode(), b"text/html")
+
+
+def test_a_kind_that_only_the_events_name_tells_counts_all_the_same() -> None:
+    bare = b'event: response.output_text.delta\ndata: {"delta": "x"}\n\n'
+    assert fed(CREATED, bare).started
+    failed = b'event: response.failed\ndata: {"response": {"error": {"message": "no"}}}\n\n'
+    assert fed(CREATED, failed).error is not None
+    nameless = fed(CREATED, b'data: {"delta": "x"}\n\n', b'event: more\ndata: {"error": null}\n\n')
+    assert (nameless.started, nameless.error) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("told", "started"),
+    [
+        (event("response.queued", response={**RESPONSE, "status": "queued"}), False),
+        (event("response.output_item.added", output_index=0, item=ITEM), True),
+        (event("response.output_item.done", output_index=0, item=ITEM), False),
+        (event("response.function_call_arguments.delta", delta="{"), True),
+        (event("response.reasoning_summary_text.delta", delta="H"), True),
+        (event("response.web_search_call.searching", output_index=0), False),
+    ],
+)
+def test_an_answer_has_begun_with_its_first_item_or_piece(told: bytes, started: bool) -> None:
+    assert fed(CREATED, told).started is started
+
+
+OTHERS = (
+    COMPLETED,
+    event("response.failed", response={}),
+    event("error", message="m"),
+    b": ping\n\n",
+    b"event: response.x.delta\ndata: [1]\n\n",
+    b'event: response.x.delta\ndata: {"type": "response.completed"}\n\n',
+    b'event: response.x.delta\ndata: {"type": "response.x.delta",\ndata: "a": 1}\n\n',
+    b'event: response.x.delta\ndata: {"type": "response.x.delta", "a": "\xff"}\n\n',
+    b'event: response.x.delta\r\ndata: {"type": "response.x.delta"}\r\n\r\n',
+    b'event: response.created\ndata: {"type": "response.x.delta"}\n\n',
+)
+
+
+@pytest.mark.parametrize("told", OTHERS)
+def test_only_a_piece_of_an_answer_may_pass_without_being_judged(told: bytes) -> None:
+    assert not fed(CREATED, DELTA).is_ordinary(told)
+    assert fed(CREATED, DELTA).is_ordinary(DELTA)
+    assert not fed(CREATED).is_ordinary(DELTA), "the first one begins the answer"
+
+
+def test_the_end_is_known_by_itself() -> None:
+    reader = fed()
+    assert reader.is_finish(COMPLETED)
+    assert reader.is_finish(event("response.incomplete", response={}))
+    for other in (CREATED, DELTA, event("response.failed", response={}), b"data: x\n\n", b"\n"):
+        assert not reader.is_finish(other)
+
+
+@given(st.integers(0, len(CREATED + DELTA + COMPLETED)))
+def test_a_stream_cut_at_any_byte_is_finished_only_if_its_end_came_whole(at: int) -> None:
+    stream = CREATED + DELTA + COMPLETED
+    reader = RESPONSES.stream_reader()
+    reader.feed(stream[:at])
+    reader.end()
+    assert reader.finished == (at >= len(stream) - 2), "the empty line may be missing"
+
+
+@given(st.lists(st.sampled_from([CREATED, DELTA, COMPLETED]), max_size=4), st.data())
+def test_it_does_not_matter_how_a_stream_is_cut(events: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(events)
+    at = data.draw(st.integers(0, len(stream)))
+    pieces = RESPONSES.stream_reader()
+    relayed = pieces.feed(stream[:at]), pieces.feed(stream[at:]), pieces.end()
+    whole = fed(stream)
+    assert b"".join(relayed) == stream[: len(b"".join(relayed))]
+    assert (pieces.started, pieces.finished, pieces.usage, pieces.model) == (
+        whole.started,
+        whole.finished,
+        whole.usage,
+        whole.model,
+    )
+
+
+NAMES = ["type", "response", "error", "message", "code", "output", "usage", "status", "model"]
+KINDS = ["response.completed", "response.failed", "response.created", "error", "x.delta", ""]
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(KINDS) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.binary() | anything.map(lambda value: json.dumps(value).encode()))
+def test_junk_is_refused_and_nothing_worse(junk: bytes) -> None:
+    with contextlib.suppress(WireError):
+        RESPONSES.peek_request(junk)
+    with contextlib.suppress(AnswerFault):
+        RESPONSES.peek_answer(junk, JSON)
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.binary() | anything.map(lambda value: json.dumps(value).encode()),
+)
+def test_junk_in_a_stream_is_an_error_or_a_fault_or_nothing(kind: str, junk: bytes) -> None:
+    line = junk.replace(b"\n", b" ").replace(b"\r", b" ")
+    told = b"event: %b\ndata: %b\n\n" % (kind.encode(), line)
+    reader = fed(CREATED, DELTA)
+    reader.is_ordinary(told)
+    reader.is_finish(told)
+    with contextlib.suppress(AnswerFault):
+        reader.feed(told)
+        assert isinstance(reader.error, UpstreamError | None)
+        assert isinstance(reader.finish_reason, str | None)
