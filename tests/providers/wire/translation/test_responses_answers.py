@@ -2,9 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from providers.wire.translation.codec import FOREIGN_MARK, Dropped
+from providers.wire import WireError
+from providers.wire.translation.codec import FOREIGN_MARK, AnswerFrame, Dropped, Row
 from providers.wire.translation.conversation import (
     Opaque,
     Part,
@@ -13,7 +17,7 @@ from providers.wire.translation.conversation import (
     Thinking,
     ToolCall,
 )
-from providers.wire.translation.reply import Finished, Reply, StopReason
+from providers.wire.translation.reply import Finished, Reply, ReplyUsage, StopReason
 from providers.wire.translation.responses_codec import RESPONSES_CODEC
 from tests.support.responses import USAGE, frame, plain, streamed, told
 
@@ -186,3 +190,101 @@ def test_an_answer_repeats_what_was_asked() -> None:
     assert found["store"] is False
     for choice in ("none", {"type": "function", "name": "f"}, {"type": "web_search_preview"}):
         assert plain(asked=frame(tools=tools, tool_choice=choice))["tool_choice"] == choice
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "expected"),
+    [
+        (None, None, None),
+        (None, "flex", "flex"),
+        ("priority", "auto", "priority"),
+        ("standard", None, "default"),
+        ("batch", None, None),
+    ],
+)
+def test_the_class_of_service_is_the_providers_or_else_what_was_asked_for(
+    told: str | None, asked: str | None, expected: str | None
+) -> None:
+    usage = ReplyUsage(input_tokens=1, output_tokens=2, service_tier=told)
+    found = plain(Text("x"), usage=usage, asked=frame(service_tier=asked))
+    assert found["service_tier"] == expected
+
+
+def test_tokens_written_to_a_cache_are_told_too() -> None:
+    usage = ReplyUsage(input_tokens=9, output_tokens=4, cache_write=5)
+    details = plain(Text("x"), usage=usage)["usage"]["input_tokens_details"]
+    assert details == {"cached_tokens": 0, "cache_write_tokens": 5}
+
+
+def test_how_likely_words_were_is_told_with_the_text() -> None:
+    word = {"token": "x", "logprob": -0.5, "bytes": [120], "top_logprobs": []}
+    found = plain(Thinking("t"), Text("x"), Text("y"), extras={"logprobs": {"content": [word]}})
+    assert [part["logprobs"] for part in found["output"][1]["content"]] == [[word], []]
+
+
+def test_a_refusal_stands_beside_what_was_said() -> None:
+    found = plain(Text("Well."), Refusal("No."), stop="refusal")
+    assert [part["type"] for part in found["output"][0]["content"]] == ["output_text", "refusal"]
+    assert found["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("parts", "statuses"),
+    [
+        ((Text("x"),), ["incomplete"]),
+        ((Text("x"), ToolCall("c", "f", "{")), ["completed", "completed"]),
+        ((ToolCall("c", "f"), Text("x")), ["completed", "incomplete"]),
+    ],
+)
+def test_the_message_that_was_cut_short_is_incomplete(
+    parts: tuple[Part, ...], statuses: list[str]
+) -> None:
+    assert [item["status"] for item in plain(*parts, stop="length")["output"]] == statuses
+
+
+def asked_with(row: Row) -> AnswerFrame | None:
+    """Return what an answer to a row's request needs; None where it is refused."""
+    body = json.dumps(row.example).encode()
+    try:
+        request = RESPONSES_CODEC.decode_request(body)
+    except WireError:
+        return None
+    return AnswerFrame(request=request, answer_id="a1", created=17)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, id=row.field) for row in RESPONSES_CODEC.rows() if asked_with(row)],
+)
+def test_whatever_was_asked_the_sdk_reads_the_answer(row: Row) -> None:
+    asked = asked_with(row)
+    found = plain(Text("x"), asked=asked, created=3)
+    last = told(streamed(Text("x")), asked)[-1]["response"]
+    assert last == found
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+some = st.text("ab./=", min_size=1, max_size=3)
+answered = st.one_of(
+    st.builds(Text, texts),
+    st.builds(Refusal, texts),
+    st.builds(ToolCall, some, some, texts.filter(bool), st.booleans()),
+    st.builds(Thinking, texts, some, made_by=st.just("anthropic")),
+    st.builds(Thinking, texts, redacted=some, made_by=st.sampled_from(["anthropic", "openai"])),
+    st.builds(Thinking, texts),
+)
+
+
+@given(st.lists(answered, min_size=1, max_size=5))
+def test_what_was_answered_comes_back_as_it_was(parts: list[Part]) -> None:
+    output = plain(*parts)["output"]
+    body = json.dumps({"model": "m", "input": output}).encode()
+    request = RESPONSES_CODEC.decode_request(body)
+    back = [
+        msgspec.structs.replace(part, id=None) if isinstance(part, Thinking) else part
+        for message in request.messages
+        for part in message.parts
+    ]
+    assert back == parts
+    assert [message.role for message in request.messages] == ["assistant"] * len(output)
+    assert not any(message.extras for message in request.messages)
