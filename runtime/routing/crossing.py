@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from providers.failures import Failure
+from providers.failures import Failure, FailureKind
 from providers.interface import ForwardRequest, ProviderInterface
 from providers.wire import DIALECTS, Dialect, WireError
 from providers.wire.translation.codec import Target
@@ -14,11 +14,18 @@ from providers.wire.translation.translation import Translation
 from runtime.routing.answer import Answer
 from runtime.routing.job import Job
 from runtime.routing.translated import TranslatedAnswer
+from runtime.routing.verdicts import REFUSALS
 
-__all__ = ["Crossing", "cross"]
+__all__ = ["Crossing", "cross", "uncounted"]
 
 _API_HEADERS = (b"anthropic-", b"openai-")
 """How the headers begin that mean something in one API only."""
+
+_NOT_COUNTED: frozenset[FailureKind] = REFUSALS | {"account", "rate_limited"}
+"""What says of a request to count no more than that it is not answered here."""
+
+_NOT_IMPLEMENTED = 501
+"""The one server error that says so, too."""
 
 
 class Crossing(msgspec.Struct, frozen=True):
@@ -102,6 +109,23 @@ def cross(job: Job, provider: ProviderInterface, model: str | None) -> Crossing:
         dialect=back.name,
     )
     return Crossing(forward, translation, DIALECTS[job.dialect], back)
+
+
+def uncounted(failure: Failure) -> Failure | None:
+    """Return a refusal to count tokens for what it is to a request that was translated for it.
+
+    It says nothing of the request, which the asker's own API might take, nor of the account: the
+    counting has permissions and limits of its own.
+
+    Args:
+        failure: What became of the request to count.
+
+    Returns:
+        The failure after which somebody else is asked; None where it is no refusal.
+    """
+    if failure.kind not in _NOT_COUNTED and failure.status != _NOT_IMPLEMENTED:
+        return None
+    return Failure("untranslatable", failure.provider, failure.message, status=failure.status)
 
 
 def _counter(provider: ProviderInterface) -> Dialect:

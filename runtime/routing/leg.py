@@ -11,7 +11,7 @@ from runtime.routing.answer import Answer
 from runtime.routing.attempt import exchange
 from runtime.routing.breaker import ALWAYS, Permit
 from runtime.routing.breaker_actor import Outcome
-from runtime.routing.crossing import Crossing, cross
+from runtime.routing.crossing import Crossing, cross, uncounted
 from runtime.routing.exchange import Exchange, ExchangeResult
 from runtime.routing.hedge import HedgeLeg
 from runtime.routing.job import Job
@@ -61,9 +61,11 @@ async def make_attempt(
     under_way = upstream.in_flight
     under_way.count += 1
     crossing: Crossing | None = None
+    counting = False
     try:
         if job.dialect not in interface.spoken:
             crossing = cross(job, interface, candidate.model)
+            counting = request.operation == "count_tokens"
             answer = crossing.back(answer)
         await exchange(
             Exchange(
@@ -76,7 +78,7 @@ async def make_attempt(
                 answer=answer,
                 on_first_token=None if probe is None else probe.prove,
                 hold_refusal="content_filter" in candidate.fallback_on,
-                gate=upstream.gate,
+                gate=None if counting else upstream.gate,
                 crossing=crossing,
             ),
             result,
@@ -84,6 +86,10 @@ async def make_attempt(
     except Failure as failure:
         kind = failure.kind
         upstream.actor.cast(Trouble(failure.message))
+        refused = uncounted(failure) if counting else None
+        if refused is not None:
+            kind = "client_error"
+            return refused
         if VERDICTS[kind].gate:
             now = trio.current_time()
             closed = upstream.gate.opens_in(now) == 0

@@ -277,7 +277,7 @@ class Run:
         if failure is None:
             self.status = result.status or 200
             return None
-        if failure.kind == "untranslatable":
+        if failure.kind == "untranslatable" and result.status is None:
             self.attempts -= 1
             self._asked = asked
         return self._had().failed(candidate, failure, result)

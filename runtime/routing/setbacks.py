@@ -89,13 +89,19 @@ class Setbacks:
     def may_try_again(self, candidate: Candidate) -> bool:
         """Tell whether a candidate may be asked once more.
 
+        Whoever would count tokens for another API is asked once: an estimate is there at once.
+
         Args:
             candidate: One that has failed.
         """
         provider = candidate.provider
         upstream = self._means.upstream(provider)
+        job = self._job
         return (
             upstream is not None
+            and (
+                job.request.operation != "count_tokens" or job.dialect in upstream.interface.spoken
+            )
             and self._tries.get(provider, 0) < upstream.retry.max_attempts
             and self._crashes.get(provider, 0) < _MOST_CRASHES
         )
