@@ -55,6 +55,10 @@ _READ: Final = frozenset(
     {"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}
 )
 
+_OF_NO_USE: Final = "system_fingerprint"
+"""What every answer of OpenAI's has to be compared with others by; naming it in every header would
+hide what is worth reading there."""
+
 
 def stop_reason(word: object) -> StopReason | None:
     """Return why an answer ended, given the API's word for it."""
@@ -180,7 +184,8 @@ def encode_reply(reply: Reply, frame: AnswerFrame, dropped: Dropped) -> bytes:
         if block is not None:
             content.append(block)
     for name in reply.extras:
-        dropped.add(f"answer.{name}")
+        if name != _OF_NO_USE:
+            dropped.add(f"answer.{name}")
     word, sequence = stop_words(reply.stop, reply.stop_sequence, calls=_calls(reply.parts))
     message = {
         "id": answer_id(reply.id, frame),

@@ -67,17 +67,18 @@ class _Block:
         held: Its events that wait for their turn.
         ended: Whether it is whole.
         arguments: What has come of a call's arguments.
-        signed: Whether thoughts have had a signature.
+        signature: What has come of the thoughts' signature: readers take the last event's for the
+            whole, so that it goes out in one piece.
     """
 
-    __slots__ = ("arguments", "ended", "held", "part", "signed")
+    __slots__ = ("arguments", "ended", "held", "part", "signature")
 
     def __init__(self, part: Part) -> None:
         self.part = part
         self.held: list[Delta] = []
         self.ended = False
         self.arguments: list[str] = []
-        self.signed = False
+        self.signature: list[str] = []
 
     def is_whole(self) -> bool:
         """Tell whether nothing more is to be expected, though its end has not been told."""
@@ -89,10 +90,9 @@ class _Block:
         if not text:
             return False
         try:
-            msgspec.json.decode(text)
+            return isinstance(msgspec.json.decode(text), dict)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
-        return True
 
 
 class AnthropicStreamEncoder(StreamEncoder):
@@ -230,7 +230,7 @@ class AnthropicStreamEncoder(StreamEncoder):
         if first:
             out.append(self._prefix[0] + _encode(first) + self._prefix[1])
         if isinstance(part, Thinking) and part.signature and part.made_by == ANTHROPIC:
-            self._sign(block, part.signature, out)
+            block.signature.append(part.signature)
         return True
 
     def _write(self, delta: Delta, out: list[bytes]) -> None:
@@ -245,22 +245,19 @@ class AnthropicStreamEncoder(StreamEncoder):
             block.arguments.append(delta.text)
         elif delta.signature is not None and isinstance(part, Thinking):
             if part.made_by == ANTHROPIC:
-                self._sign(block, delta.signature, out)
+                block.signature.append(delta.signature)
         elif delta.citation is not None and isinstance(part, Text) and _is_citation(delta.citation):
             body = {"type": "citations_delta", "citation": delta.citation}
             out.append(_event("content_block_delta", {"index": self._index, "delta": body}))
-
-    def _sign(self, block: _Block, signature: str, out: list[bytes]) -> None:
-        block.signed = True
-        body = {"type": "signature_delta", "signature": signature}
-        out.append(_event("content_block_delta", {"index": self._index, "delta": body}))
 
     def _close(self, out: list[bytes]) -> None:
         assert self._open is not None, "only an open block is closed"
         block = self._blocks[self._open]
         part = block.part
-        if isinstance(part, Thinking) and part.redacted is None and not block.signed:
-            self._sign(block, _FOREIGN, out)
+        if isinstance(part, Thinking) and part.redacted is None:
+            proof = "".join(block.signature) or _FOREIGN
+            body = {"type": "signature_delta", "signature": proof}
+            out.append(_event("content_block_delta", {"index": self._index, "delta": body}))
         out.append(_event("content_block_stop", {"index": self._index}))
         self._open = None
 
