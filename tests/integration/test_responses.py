@@ -273,3 +273,68 @@ def test_a_stream_in_which_its_server_tells_of_an_error_is_one(
         assert reply.status == 502
         assert reply.json["error"]["message"].endswith("own: no")
         eventually(lambda: running.get("/health/metrics")["failed"] == 1, "it counts as failed")
+
+
+MIXED = {
+    "strategy": "priority",
+    "members": [{"provider": "sim", "model": "sim-1"}, {"provider": "own", "model": "m-1"}],
+}
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_only_who_has_the_api_is_asked_for_what_no_other_can_do(
+    start_daemon: StartDaemon, wire: str
+) -> None:
+    answers: list[tuple[int, object]] = [(200, OWN), (200, OWN), (500, FAILED)]
+    with Scripted(lambda exchange: exchange.answer(*answers.pop(0))) as scripted:
+        own = upstream("openai", scripted.url, responses=True, retry={"max_attempts": 1})
+        running = start_daemon(config({"own": own, "sim": simulated(wire)}, {"mixed": MIXED}))
+        body = {"model": "mixed", "input": "Hello"}
+        assert running.ask("POST", RESPONSES, body).headers["x-standby-provider"] == "sim"
+        kept = {**body, "previous_response_id": "resp_0"}
+        reply = running.ask("POST", RESPONSES, kept)
+        assert (reply.status, reply.headers["x-standby-provider"]) == (200, "own")
+        assert "x-standby-dropped" not in reply.headers
+        strict = {"x-standby-translation": "strict"}
+        reply = running.ask("POST", RESPONSES, {**body, "max_tool_calls": 2}, strict)
+        assert (reply.status, reply.headers["x-standby-provider"]) == (200, "own")
+        reply = running.ask("POST", RESPONSES, kept)
+        assert reply.status == 502
+        message = reply.json["error"]["message"]
+        assert "sim: previous_response_id" in message
+        assert "own: the upstream answered 500" in message
+    assert not answers
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_stream_of_a_server_that_has_the_api_breaks_off_with_an_error(
+    start_daemon: StartDaemon, ends: bool
+) -> None:
+    begun = STREAM.split(b"event: response.completed")[0]
+
+    def respond(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.piece(begun)
+        if ends:
+            exchange.finish()
+        else:
+            exchange.hang_up()
+
+    with Scripted(respond) as scripted:
+        running = start_daemon(config({"own": upstream("openai", scripted.url, responses=True)}))
+        with clients.openai_client(running.socket) as client:
+            stream = client.responses.create(model="m-1", input="Hello", stream=True)
+            kinds = (event.type for event in stream)
+            assert "response.output_text.delta" in kinds
+            with pytest.raises(openai.APIError, match=r"the stream ended|ended before"):
+                list(kinds)
+
+
+def test_a_server_that_has_the_api_may_refuse_in_its_own_words(start_daemon: StartDaemon) -> None:
+    error = {"message": "no such response", "type": "invalid_request_error", "code": "not_found"}
+    refusal = json.dumps({"error": {**error, "param": "previous_response_id"}}, indent=1).encode()
+    with Scripted(lambda exchange: exchange.answer(400, refusal)) as scripted:
+        running = start_daemon(config({"own": upstream("openai", scripted.url, responses=True)}))
+        body = {"model": "m-1", "input": "Hello", "previous_response_id": "resp_0"}
+        reply = running.ask("POST", RESPONSES, body)
+    assert (reply.status, reply.body) == (400, refusal)
