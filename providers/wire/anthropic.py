@@ -94,7 +94,7 @@ class AnthropicDialect(Dialect):
         """See ``Dialect.decode_error``."""
         try:
             decoded = _any_decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         if not isinstance(decoded, dict) or not decoded.get("error"):
             return None

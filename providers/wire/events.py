@@ -97,11 +97,18 @@ class StreamReader(ABC):
             AnswerFault: An event is malformed or too large. Its ``events`` are the good ones that
                 came before it and are still to be relayed; the reader is of no more use.
         """
-        if self._pending or self._fresh or self._over:
-            return self._feed_slowly(piece)
-        if piece.endswith(b"\n\n") and len(piece) <= self._max_event and self.is_ordinary(piece):
-            return piece
-        return self._split(piece, 0)
+        try:
+            if self._pending or self._fresh or self._over:
+                return self._feed_slowly(piece)
+            if (
+                piece.endswith(b"\n\n")
+                and len(piece) <= self._max_event
+                and self.is_ordinary(piece)
+            ):
+                return piece
+            return self._split(piece, 0)
+        except RecursionError:
+            raise self._nested() from None
 
     def end(self) -> bytes:
         """Take note that the stream has ended in order.
@@ -120,12 +127,15 @@ class StreamReader(ABC):
             return b""
         tail = bytes(self._pending)
         self._pending.clear()
-        if _BOUNDARY.search(tail) is None:
-            if not self.is_finish(_unified(tail)):
-                return b""
-            line_end = b"\r\n" if b"\r\n" in tail else b"\r" if b"\r" in tail else b"\n"
-            tail += line_end if tail.endswith((b"\n", b"\r")) else line_end * 2
-        return self._judge_blocks(tail)
+        try:
+            if _BOUNDARY.search(tail) is None:
+                if not self.is_finish(_unified(tail)):
+                    return b""
+                line_end = b"\r\n" if b"\r\n" in tail else b"\r" if b"\r" in tail else b"\n"
+                tail += line_end if tail.endswith((b"\n", b"\r")) else line_end * 2
+            return self._judge_blocks(tail)
+        except RecursionError:
+            raise self._nested() from None
 
     @abstractmethod
     def judge(self, block: bytes) -> bool:
@@ -253,6 +263,11 @@ class StreamReader(ABC):
                 self._close()
                 return data[:position]
         return data
+
+    def _nested(self) -> AnswerFault:
+        """Give up for good: what cannot be read cannot be passed on as good either."""
+        self._close()
+        return AnswerFault("an event of the stream is nested too deeply")
 
     def _close(self) -> None:
         self._over = True

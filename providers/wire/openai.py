@@ -111,7 +111,7 @@ class OpenAIDialect(Dialect):
         """See ``Dialect.decode_error``."""
         try:
             decoded = _any_decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return read_error(decoded) if isinstance(decoded, dict) else None
 

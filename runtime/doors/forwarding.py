@@ -66,6 +66,10 @@ def forwarding_handler(
                 headers=[UNASKED],
             )
             return
+        except RecursionError:
+            message = "the body is nested too deeply"
+            session.refuse(dialect, 400, message, code="invalid_json", headers=[UNASKED])
+            return
         try:
             route = resolver.resolve(peek.model, operation, wanted.wishes)
         except UnroutableError as error:

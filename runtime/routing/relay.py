@@ -61,7 +61,10 @@ async def relay_plain(
     """
     body = await connection.read_body(task.provider.settings.max_answer, deadline)
     operation = task.dialect.operations[task.job.request.operation]
-    peek = operation.peek_answer(body, head.header(b"content-type"))
+    try:
+        peek = operation.peek_answer(body, head.header(b"content-type"))
+    except RecursionError:
+        raise AnswerFault("the upstream's answer is nested too deeply") from None
     result.usage = peek.usage
     if task.hold_refusal and peek.finish_reason in REFUSING:
         raise _refusal(task, peek.finish_reason, head, body)

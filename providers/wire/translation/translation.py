@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from providers.wire.events import fields
-from providers.wire.faults import AnswerFault
+from providers.wire.faults import AnswerFault, WireError
 from providers.wire.translation.codec import (
     AnswerFrame,
     Codec,
@@ -56,8 +56,11 @@ class Translation:
         answer_id: str,
         created: int,
     ) -> None:
-        request = front.decode_request(body)
-        encoded: Encoded = back.encode_request(request, target)
+        try:
+            request = front.decode_request(body)
+            encoded: Encoded = back.encode_request(request, target)
+        except RecursionError:
+            raise WireError("the body is nested too deeply", code="invalid_json") from None
         self._front = front
         self._back = back
         self._custom = custom_names(request) if request.tools else frozenset()
@@ -80,7 +83,7 @@ class Translation:
             if self._custom:
                 reply = with_custom_calls(reply, self._custom)
             return self._front.encode_reply(reply, self._frame, self.dropped)
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, RecursionError) as error:
             raise AnswerFault(f"the upstream's answer cannot be translated: {error}") from error
 
     def stream(self) -> "StreamTranslator":
@@ -129,7 +132,7 @@ class StreamTranslator:
         """
         try:
             return self._encoded(self._decoded(events))
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, RecursionError) as error:
             raise AnswerFault(f"an event of the stream cannot be translated: {error}") from error
 
     def _decoded(self, events: bytes) -> list[ReplyEvent]:
