@@ -241,6 +241,16 @@ def test_another_method_is_refused(daemon: Daemon, path: str) -> None:
     assert error_of(reply)["type"] == "invalid_request_error"
 
 
+def test_responses_are_kept_by_nobody(daemon: Daemon) -> None:
+    with clients.openai_client(daemon.socket) as client:
+        made = client.responses.create(model="chat", input="Hello", store=True)
+        assert made.to_dict()["store"] is False
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(made.id)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.delete(made.id)
+
+
 @pytest.mark.parametrize(
     ("items", "param"),
     [

@@ -1,5 +1,6 @@
 """Responses requests: every item and option is read, and what is wrong is named with its place."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -435,3 +436,37 @@ def test_whatever_stands_in_a_fields_place_is_read_or_refused(
     except WireError:
         return
     assert found.messages
+
+
+wholes = st.sampled_from([json.dumps(row.example).encode() for row in RESPONSES_CODEC.rows()])
+
+
+@given(wholes, st.binary(max_size=3), st.data())
+def test_a_request_with_anything_in_its_middle_is_read_or_refused(
+    body: bytes, junk: bytes, data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, len(body)))
+    until = data.draw(st.integers(at, min(at + 5, len(body))))
+    with contextlib.suppress(WireError):
+        found = RESPONSES_CODEC.decode_request(body[:at] + junk + body[until:])
+        assert found.messages
+
+
+@given(st.binary())
+def test_bytes_of_any_kind_are_refused(body: bytes) -> None:
+    with pytest.raises(WireError):
+        RESPONSES_CODEC.decode_request(body)
+
+
+def test_a_system_message_is_told_apart_from_instructions() -> None:
+    items = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    first, _ = decoded(items).messages
+    assert first == Message("system", (Text("Be brief."),))
+    first, second, _ = decoded(items, instructions="Be kind.").messages
+    assert first == Message("system", (Text("Be kind."),), plain=True)
+    assert second == Message("system", (Text("Be brief."),))
+
+
+@pytest.mark.parametrize("item", [{"id": "msg_1"}, {"type": None, "id": "msg_1"}])
+def test_an_item_that_is_nothing_but_an_id_lacks_its_type(item: dict[str, object]) -> None:
+    assert refused([{"role": "user", "content": "Hi"}, item]).param == "input[1].type"
