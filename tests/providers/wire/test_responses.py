@@ -171,6 +171,13 @@ def test_errors_of_a_stream_are_noticed(told: bytes, expected: tuple[str | None,
     error = fed(CREATED, DELTA, told).error
     assert isinstance(error, UpstreamError)
     assert (error.code, error.message) == expected
+    assert error.type in {"", "server_error"}, "what kind of event it is says nothing of it"
+
+
+@pytest.mark.parametrize("odd", [{"status": 5}, {"incomplete_details": {"reason": ["x"]}}])
+def test_an_end_without_a_reason_that_is_a_word_is_an_end(odd: dict[str, object]) -> None:
+    reader = fed(CREATED, DELTA, event("response.completed", response={**RESPONSE, **odd}))
+    assert (reader.finished, reader.finish_reason) == (True, None)
 
 
 @pytest.mark.parametrize("junk", [b"data: oops\n\n", b"data: [1]\n\n", b'data: {"type": 5}\n\n'])
@@ -213,7 +220,14 @@ def test_a_response_that_failed_is_a_fault_though_it_tells_no_error(status: str)
 
 
 def test_a_response_is_good_whatever_else_is_in_it() -> None:
-    body = {"output": [ITEM], "usage": "much", "model": 5, "incomplete_details": [], "more": 1}
+    body = {
+        "output": [ITEM],
+        "status": [],
+        "usage": "much",
+        "model": 5,
+        "incomplete_details": [],
+        "more": 1,
+    }
     assert RESPONSES.peek_answer(json.dumps(body).encode(), JSON) == AnswerPeek()
     with pytest.raises(AnswerFault):
         RESPONSES.peek_answer(json.dumps(body).encode(), b"text/html")
@@ -253,6 +267,7 @@ OTHERS = (
     b'event: response.x.delta\ndata: {"type": "response.x.delta",\ndata: "a": 1}\n\n',
     b'event: response.x.delta\ndata: {"type": "response.x.delta", "a": "\xff"}\n\n',
     b'event: response.x.delta\r\ndata: {"type": "response.x.delta"}\r\n\r\n',
+    b'event: response.x.delta\ndata: {"type": "response.x.delta",\r"a": 1}\n\n',
     b'event: response.created\ndata: {"type": "response.x.delta"}\n\n',
 )
 
