@@ -345,3 +345,26 @@ def test_junk_in_a_stream_is_an_error_or_a_fault_or_nothing(kind: str, junk: byt
         reader.feed(told)
         assert isinstance(reader.error, UpstreamError | None)
         assert isinstance(reader.finish_reason, str | None)
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("ends", ["\n\n", "\r\n\r\n", ""])
+def test_an_event_that_is_nested_too_deeply_is_a_fault(pieces: int, ends: str) -> None:
+    nested = "[" * 9_000 + "]" * 9_000
+    told = f'data: {{"type": "response.completed", "response": {nested}}}{ends}'
+    reader = fed(CREATED, DELTA)
+    size = len(told) // pieces + 1
+
+    def relay() -> None:
+        for at in range(0, len(told), size):
+            reader.feed(told[at : at + size].encode())
+        reader.end()
+
+    with pytest.raises(AnswerFault, match="nested"):
+        relay()
+    assert reader.feed(COMPLETED) == b"", "it is of no more use"
+    assert not reader.finished
+
+
+def test_an_error_that_is_nested_too_deeply_is_none_that_can_be_read() -> None:
+    assert RESPONSES.decode_error(b'{"error": %b}' % (b"[" * 9_000 + b"]" * 9_000)) is None
