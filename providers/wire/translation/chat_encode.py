@@ -110,6 +110,8 @@ def _extras(request: Conversation, body: dict[str, Any], dropped: Dropped) -> No
             body[name] = value
         elif says_nothing(name, value):
             continue
+        elif name == "top_logprobs" and request.dialect == "responses" and request.stream:
+            dropped.add(name)  # the events of a translated stream have no place for it
         elif request.dialect == "responses" and name in SHARED_MEMBERS:
             body[name] = value
             if name == "top_logprobs":
@@ -118,7 +120,7 @@ def _extras(request: Conversation, body: dict[str, Any], dropped: Dropped) -> No
             body["verbosity"] = value
         elif name == "include" and request.dialect == "responses":
             for number, each in enumerate(value):
-                if each == "message.output_text.logprobs":
+                if each == "message.output_text.logprobs" and not request.stream:
                     body["logprobs"] = True
                 else:
                     dropped.add(f"include[{number}]")

@@ -67,7 +67,10 @@ def _top_rows() -> list[Row]:
             note="Thoughts of a translated answer have it in any case.",
         ),
         _inner(
-            "include (message.output_text.logprobs)", "include", ["message.output_text.logprobs"]
+            "include (message.output_text.logprobs)",
+            "include",
+            ["message.output_text.logprobs"],
+            note="Left out and named where the answer is streamed.",
         ),
         _inner("include (others)", "include", ["file_search_call.results"]),
         Row(
@@ -128,7 +131,7 @@ def _top_rows() -> list[Row]:
         _inner("text.verbosity", "text", {"verbosity": "low"}),
         _top("tool_choice", "required", tools=[_TOOL]),
         _top("tools", [_TOOL]),
-        _top("top_logprobs", 3),
+        _top("top_logprobs", 3, "Left out and named where the answer is streamed."),
         _top("top_p", 0.5),
         _top("truncation", "auto"),
         _top("user", "u-1"),

@@ -137,6 +137,19 @@ def test_options_without_a_counterpart_are_named_and_those_that_say_nothing_are_
     assert named(to, **members) == paths
 
 
+LIKELY = {"include": ["message.output_text.logprobs"], "top_logprobs": 3}
+
+
+@pytest.mark.parametrize("to", ["openai", "other server"])
+def test_how_likely_words_are_is_asked_for_where_it_can_be_told(to: str) -> None:
+    body, dropped = sent(to, **LIKELY)
+    assert (body["logprobs"], body["top_logprobs"], dropped) == (True, 3, [])
+    body, dropped = sent(to, stream=True, **LIKELY)
+    assert sorted(dropped) == ["include[0]", "top_logprobs"], "no place in a translated stream"
+    assert "logprobs" not in body
+    assert "top_logprobs" not in body
+
+
 @EVERY
 @pytest.mark.parametrize(
     ("item", "param"),
