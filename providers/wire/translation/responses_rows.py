@@ -70,7 +70,7 @@ def _top_rows() -> list[Row]:
             "include (message.output_text.logprobs)",
             "include",
             ["message.output_text.logprobs"],
-            note="Left out and named where the answer is streamed.",
+            note="A translated stream has no place for it: there it is left out and named.",
         ),
         _inner("include (others)", "include", ["file_search_call.results"]),
         Row(
@@ -131,7 +131,11 @@ def _top_rows() -> list[Row]:
         _inner("text.verbosity", "text", {"verbosity": "low"}),
         _top("tool_choice", "required", tools=[_TOOL]),
         _top("tools", [_TOOL]),
-        _top("top_logprobs", 3, "Left out and named where the answer is streamed."),
+        _top(
+            "top_logprobs",
+            3,
+            "A translated stream has no place for it: there it is left out and named.",
+        ),
         _top("top_p", 0.5),
         _top("truncation", "auto"),
         _top("user", "u-1"),
