@@ -93,6 +93,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         not_resumed: Why a broken stream was not continued, where that was wished for.
         dropped: How many fields of the request and its answer translation had to leave out; None
             where nothing was translated.
+        served: The attempt that answered it, where that went well: it is reported with the
+            request, not before it.
     """
 
     request_id: str
@@ -113,6 +115,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     resumed: int = 0
     not_resumed: str | None = None
     dropped: int | None = None
+    served: Attempt | None = None
 
 
 class CircuitChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):

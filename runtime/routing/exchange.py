@@ -7,6 +7,7 @@ import msgspec
 from providers.failures import Failure, FailureKind
 from providers.interface import ProviderInterface
 from providers.wire import Dialect, Usage
+from runtime.outcome import Attempt
 from runtime.routing.answer import Answer
 from runtime.routing.crossing import Crossing
 from runtime.routing.gate import RateGate
@@ -33,6 +34,7 @@ class ExchangeResult(msgspec.Struct):
             where nothing was translated.
         judged: What the status means of an answer that was passed through and is none of success;
             None for every other.
+        untold: The attempt, where it is to be reported with its request.
     """
 
     status: int | None = None
@@ -46,6 +48,7 @@ class ExchangeResult(msgspec.Struct):
     foresaw: bool = False
     dropped: int | None = None
     judged: FailureKind | None = None
+    untold: Attempt | None = None
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):

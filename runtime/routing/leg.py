@@ -113,29 +113,31 @@ async def make_attempt(
             # The asker had all of it and left while the upstream's message was being ended.
             kind = result.judged or "ok"
             result.served = True
-        means.tell(
-            upstream,
-            Attempt(
-                provider=candidate.provider,
-                model=candidate.model or request.model,
-                group=job.group,
-                dialect=job.dialect,
-                stream=request.stream,
-                kind=kind,
-                status=result.status,
-                started=started,
-                first_token=None if first is None else first - started,
-                duration=now - started,
-                usage=result.usage,
-                number=number,
-                request_id=request.request_id,
-                operation=request.operation,
-                proved=probe is not None and probe.proved,
-                closed_gate="429" if closed else "headers" if result.foresaw else None,
-                hedge=None if leg is None else leg.place,
-                raced=None if leg is None else leg.raced,
-            ),
+        attempt = Attempt(
+            provider=candidate.provider,
+            model=candidate.model or request.model,
+            group=job.group,
+            dialect=job.dialect,
+            stream=request.stream,
+            kind=kind,
+            status=result.status,
+            started=started,
+            first_token=None if first is None else first - started,
+            duration=now - started,
+            usage=result.usage,
+            number=number,
+            request_id=request.request_id,
+            operation=request.operation,
+            proved=probe is not None and probe.proved,
+            closed_gate="429" if closed else "headers" if result.foresaw else None,
+            hedge=None if leg is None else leg.place,
+            raced=None if leg is None else leg.raced,
         )
+        means.tell(upstream, attempt)
+        if kind == "ok" and leg is None:
+            result.untold = attempt  # most requests are one message to telemetry, not two
+        else:
+            means.count(attempt)
         permit.release()
 
 

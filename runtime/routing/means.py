@@ -112,7 +112,7 @@ class Means:
         return self._upstreams.get(name)
 
     def tell(self, upstream: Upstream, attempt: Attempt) -> None:
-        """Report one attempt to whoever counts it.
+        """Report one attempt to whoever plans by it.
 
         A success of a closed circuit is counted where it is published, by the breaker's own rules;
         of everything else the breaker's actor hears.
@@ -124,6 +124,9 @@ class Means:
             view.unheard += 1
         if attempt.group is not None:
             self._failover.cast(attempt)
+
+    def count(self, attempt: Attempt) -> None:
+        """Report one attempt that is not reported with its request to who counts them all."""
         self._telemetry.cast(attempt)
 
     def tell_finished(self, finished: Finished) -> None:

@@ -123,6 +123,8 @@ class Run:
                 if not await resumption.go_on(provider, broken, ask):
                     self._result, self._asked = broken, provider
         except GaveUp:
+            if self._result is not None and self._result.untold is not None:
+                self._means.count(self._result.untold)
             self._result = None  # whatever was served has not reached the asker
             raise
         finally:
@@ -371,5 +373,6 @@ class Run:
                 resumed=0 if resumption is None else resumption.resumed,
                 not_resumed=None if resumption is None else resumption.not_resumed,
                 dropped=None if result is None else result.dropped,
+                served=None if result is None else result.untold,
             )
         )

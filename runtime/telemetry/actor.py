@@ -109,19 +109,19 @@ class Telemetry(Actor):
     ) -> None:
         """Count one event."""
         kind = type(message)
-        if kind is Attempt:
-            assert isinstance(message, Attempt)
-            now = message.ended
-            self._aggregate.attempt(message, now)
-            if self._handlers.wanted(ATTEMPT_STOP):
-                self._handlers.execute(ATTEMPT_STOP, _times(message), {"attempt": message})
-        elif kind is Finished:
+        if kind is Finished:
             assert isinstance(message, Finished)
             now = self._now()
+            if message.served is not None:
+                self._attempt(message.served, now)
             self._aggregate.finished(message, now)
             if self._handlers.wanted(REQUEST_STOP):
                 measurements = {**_times(message), "attempts": message.attempts}
                 self._handlers.execute(REQUEST_STOP, measurements, {"finished": message})
+        elif kind is Attempt:
+            assert isinstance(message, Attempt)
+            now = message.ended
+            self._attempt(message, now)
         elif kind is CircuitChanged:
             assert isinstance(message, CircuitChanged)
             now = trio.current_time()
@@ -144,6 +144,11 @@ class Telemetry(Actor):
         elif not self._waiting:
             self._waiting = True
             self.send_after(_REFRESH, _Refresh(healing=False))
+
+    def _attempt(self, attempt: Attempt, now: float) -> None:
+        self._aggregate.attempt(attempt, now)
+        if self._handlers.wanted(ATTEMPT_STOP):
+            self._handlers.execute(ATTEMPT_STOP, _times(attempt), {"attempt": attempt})
 
     async def handle_info(self, message: object) -> None:
         """Publish when it is time to, or when a part has something to report."""

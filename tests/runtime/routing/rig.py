@@ -71,12 +71,14 @@ class Asker:
 
 
 class Listening(Actor):
-    """Keeps what is cast to it."""
+    """Keeps what is cast to it; an attempt that is told with its request goes before that."""
 
     def __init__(self, heard: list[object]) -> None:
         self.heard = heard
 
     async def handle_cast(self, message: object) -> None:
+        if isinstance(message, Finished) and message.served is not None:
+            self.heard.append(message.served)
         self.heard.append(message)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked as settle
@@ -66,6 +67,33 @@ async def test_requests_are_counted_by_what_became_of_them(
     assert metrics.streamed == 1
     assert metrics.tokens.input == 10
     assert metrics.tokens.reasoning == 2
+
+
+async def test_an_attempt_that_comes_with_its_request_counts_as_one_that_came_before_it(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    served = attempt("a", usage=Usage(1, 2))
+    apart = await counted(attempt("b", "connect"), served, finished(attempts=2))
+    joined = await counted(
+        attempt("b", "connect"), msgspec.structs.replace(finished(attempts=2), served=served)
+    )
+    assert joined.attempts == 2
+    assert joined == apart
+
+
+async def test_an_attempt_that_comes_with_its_request_is_told_to_handlers_before_it(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    board = TelemetryBoard()
+    heard: list[object] = []
+    board.handlers.attach(
+        "all", [ATTEMPT_STOP, REQUEST_STOP], lambda event, *_rest: heard.append(event)
+    )
+    async with open_system(tree(board), reports=quiet()) as system:
+        told = msgspec.structs.replace(finished(), served=attempt())
+        assert system.ref("telemetry").cast(told)
+        await settle()
+    assert heard == [ATTEMPT_STOP, REQUEST_STOP]
 
 
 async def test_attempts_are_counted_by_provider_and_kind(autojump_clock: trio.abc.Clock) -> None:
