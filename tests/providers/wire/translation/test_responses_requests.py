@@ -371,6 +371,18 @@ def test_every_tool(tool: dict[str, object], expected: Tool) -> None:
         ),
         ({"items": [{"type": "function_call", "name": "f"}]}, "input[0].call_id"),
         ({"items": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output"),
+        (
+            {
+                "items": [
+                    {
+                        "type": "function_call_output",
+                        "call_id": "c",
+                        "output": [{"type": "input_text"}],
+                    }
+                ]
+            },
+            "input[0].output[0].text",
+        ),
         ({"tools": [{"name": "f"}]}, "tools[0].type"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
         ({"tools": [{"type": "function", "name": "f", "parameters": 5}]}, "tools[0].parameters"),
