@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import httpx2
 import openai
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
@@ -288,6 +288,9 @@ def test_the_end_is_known_by_itself() -> None:
 
 
 @given(st.integers(0, len(CREATED + DELTA + COMPLETED)))
+@example(len(CREATED + DELTA + COMPLETED) - 1)
+@example(len(CREATED + DELTA + COMPLETED) - 2)
+@example(len(CREATED + DELTA + COMPLETED) - 3)
 def test_a_stream_cut_at_any_byte_is_finished_only_if_its_end_came_whole(at: int) -> None:
     stream = CREATED + DELTA + COMPLETED
     reader = RESPONSES.stream_reader()

@@ -39,6 +39,7 @@ from tests.support.responses import (
     event_adapter,
     frame,
     plain,
+    read,
     streamed,
     told,
 )
@@ -350,6 +351,13 @@ def test_nothing_follows_the_end_or_a_failure() -> None:
     assert encoder.encode(late) == b""
     failed = RESPONSES_CODEC.stream_encoder(frame())
     assert failed.encode([Failed(UpstreamError("", None, "m"))]) == b""
+
+
+def test_what_neither_begins_nor_ends_in_order_still_does_here() -> None:
+    encoder = RESPONSES_CODEC.stream_encoder(frame())
+    sent = encoder.encode([PartBegun(0, Text("a")), Delta(0, "b"), Finished("end")])
+    assert whole(read(sent))["output"] == plain(Text("ab"))["output"]
+    assert encoder.encode([Delta(0, "c"), PartEnded(0)]) == b""
 
 
 def test_an_empty_answer_still_begins_and_ends() -> None:
