@@ -5,6 +5,7 @@ Names are matched as they are at Anthropic and at other houses (``us.anthropic.c
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -54,6 +55,7 @@ _MODELS: Final = (
 _UNKNOWN: Final = ClaudeModel(max_tokens=8192, bounded=False)
 
 
+@lru_cache(maxsize=256)
 def claude_model(name: str) -> ClaudeModel:
     """Return what a model takes.
 

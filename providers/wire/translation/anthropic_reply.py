@@ -105,9 +105,7 @@ def usage_of(usage: object) -> ReplyUsage | None:
         cache_write_1h=_count(creation, "ephemeral_1h_input_tokens"),
         reasoning=_count(details, "thinking_tokens"),
         service_tier=tier if isinstance(tier, str) else None,
-        extras={
-            key: value for key, value in usage.items() if key not in _COUNTED and value is not None
-        },
+        extras=_beyond(usage, _COUNTED),
     )
 
 
@@ -143,7 +141,14 @@ def usage_words(usage: ReplyUsage | None) -> dict[str, Any]:
 
 def _count(values: object, name: str) -> int | None:
     value = values.get(name) if isinstance(values, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if type(value) is int else None
+
+
+def _beyond(values: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """Return the members that say something and are not known."""
+    if values.keys() <= known:
+        return {}
+    return {key: value for key, value in values.items() if key not in known and value is not None}
 
 
 def decode_reply(body: bytes) -> Reply:
@@ -161,9 +166,7 @@ def decode_reply(body: bytes) -> Reply:
         stop=stop_reason(message.get("stop_reason")),
         stop_sequence=sequence if isinstance(sequence, str) else None,
         usage=usage_of(message.get("usage")),
-        extras={
-            key: value for key, value in message.items() if key not in _READ and value is not None
-        },
+        extras=_beyond(message, _READ),
     )
 
 

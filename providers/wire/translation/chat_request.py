@@ -1,5 +1,6 @@
 """Decoding a chat completion's request."""
 
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -56,6 +57,8 @@ from providers.wire.translation.openai_shared import complaint, source_of_url
 __all__ = ["decode_request"]
 
 _decoder = msgspec.json.Decoder(RequestFields)
+_extras_of = attrgetter(*EXTRA_MEMBERS)
+_NO_EXTRAS: Final = (None,) * len(EXTRA_MEMBERS)
 _any_decoder = msgspec.json.Decoder()
 
 _NONE: Final[dict[str, Any]] = {}
@@ -80,10 +83,11 @@ def decode_request(body: bytes) -> Conversation:
             "messages: at least one message is expected", param="messages", code="invalid_value"
         )
     extras = unknown.request if unknown is not None else {}
-    for name in EXTRA_MEMBERS:
-        value = getattr(fields, name)
-        if value is not None:
-            extras[name] = value
+    values = _extras_of(fields)
+    if values != _NO_EXTRAS:
+        for name, value in zip(EXTRA_MEMBERS, values, strict=True):
+            if value is not None:
+                extras[name] = value
     return _conversation(fields, extras, unknown.messages if unknown is not None else {})
 
 

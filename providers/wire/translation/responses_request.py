@@ -4,6 +4,7 @@ Each item is a message of its own here, so that what is said of a message names 
 put together what their API wants in one.
 """
 
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +47,8 @@ from providers.wire.translation.responses_thoughts import unpacked
 __all__ = ["decode_request"]
 
 _decoder = msgspec.json.Decoder(RequestFields)
+_extras_of = attrgetter(*EXTRA_MEMBERS)
+_NO_EXTRAS: Final = (None,) * len(EXTRA_MEMBERS)
 _any_decoder = msgspec.json.Decoder()
 
 _NONE: Final[dict[str, Any]] = {}
@@ -95,10 +98,11 @@ def decode_request(body: bytes) -> Conversation:
             code="missing_required_parameter" if fields.input is None else "invalid_value",
         )
     extras = aside.request if aside is not None else {}
-    for name in EXTRA_MEMBERS:
-        value = getattr(fields, name)
-        if value is not None:
-            extras[name] = value
+    values = _extras_of(fields)
+    if values != _NO_EXTRAS:
+        for name, value in zip(EXTRA_MEMBERS, values, strict=True):
+            if value is not None:
+                extras[name] = value
     return _conversation(fields, extras, aside.items if aside is not None else {})
 
 
