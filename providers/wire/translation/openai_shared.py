@@ -39,7 +39,6 @@ __all__ = [
     "is_left_out",
     "message_path",
     "nested_format",
-    "part_path",
     "says_nothing",
     "source_of_url",
     "tool_name_fits",
@@ -174,22 +173,6 @@ def message_path(request: Conversation, number: int) -> str:
     if request.dialect == "completions":
         return "prompt"
     return f"messages[{number}]"
-
-
-def part_path(request: Conversation, number: int, part: int) -> str:
-    """Return the path of a part of a message in the asker's request.
-
-    Args:
-        request: The asker's request.
-        number: The message's number.
-        part: The part's number in it.
-    """
-    path = message_path(request, number)
-    if path == "system":
-        return f"system[{part}]"
-    if path in {"instructions", "prompt"}:
-        return path
-    return f"{path}.content[{part}]"
 
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,", re.IGNORECASE)
