@@ -20,7 +20,7 @@ from providers.wire.translation.conversation import (
     ToolResult,
 )
 
-__all__ = ["ANTHROPIC", "cache_of", "read_block", "read_content", "wrong"]
+__all__ = ["ANTHROPIC", "cache_of", "flag_of", "read_block", "read_content", "wrong"]
 
 ANTHROPIC: Final = "anthropic"
 
@@ -45,6 +45,23 @@ def cache_of(block: Mapping[str, Any]) -> CacheControl | None:
         return None
     ttl = control.get("ttl")
     return CacheControl(ttl if isinstance(ttl, str) else None)
+
+
+def flag_of(members: Mapping[str, Any], name: str, path: str) -> bool | None:
+    """Return what a member says that is true or false; None where it says nothing.
+
+    Args:
+        members: The object that it is a member of.
+        name: Its name.
+        path: Where it is.
+
+    Raises:
+        WireError: It is something else.
+    """
+    value = members.get(name)
+    if value is not None and not isinstance(value, bool):
+        wrong(path, "true or false")
+    return value
 
 
 def read_content(content: object, path: str) -> tuple[tuple[Part, ...], bool]:
@@ -123,11 +140,10 @@ def _tool_result(block: dict[str, Any], path: str) -> Part:
     parts: tuple[Part, ...] = ()
     if content is not None:
         parts, _ = read_content(content, f"{path}.content")
-    is_error = block.get("is_error")
     return ToolResult(
         call_id,
         parts,
-        is_error if isinstance(is_error, bool) else None,
+        flag_of(block, "is_error", f"{path}.is_error"),
         cache=cache_of(block),
     )
 

@@ -6,7 +6,13 @@ from typing import Any, Final, get_args
 import msgspec
 
 from providers.wire.faults import WireError
-from providers.wire.translation.anthropic_blocks import ANTHROPIC, cache_of, read_content, wrong
+from providers.wire.translation.anthropic_blocks import (
+    ANTHROPIC,
+    cache_of,
+    flag_of,
+    read_content,
+    wrong,
+)
 from providers.wire.translation.conversation import (
     Conversation,
     Effort,
@@ -55,6 +61,8 @@ def decode_request(body: bytes) -> Conversation:
         rest = {key: value for key, value in metadata.items() if key != "user_id"}
         if rest:
             extras["metadata"] = rest
+    elif metadata is not None:
+        wrong("metadata", "an object")
     choice, parallel = _tool_choice(members.get("tool_choice"))
     reasoning, output = _output(members, extras)
     stops = members.get("stop_sequences")
@@ -74,7 +82,7 @@ def decode_request(body: bytes) -> Conversation:
         top_p=_optional(members, "top_p", (int, float), "top_p", "a number"),
         top_k=_optional(members, "top_k", int, "top_k", "a whole number"),
         stop=tuple(stops or ()),
-        stream=members.get("stream") is True,
+        stream=flag_of(members, "stream", "stream") is True,
         include_usage=True,
         output=output,
         reasoning=reasoning,
@@ -133,6 +141,8 @@ def _tool(tool: object, path: str) -> Tool:
     if not isinstance(tool, dict):
         wrong(path, "an object")
     kind, name = tool.get("type"), tool.get("name")
+    if kind is not None and not isinstance(kind, str):
+        wrong(f"{path}.type", "a string")
     if kind not in {None, "custom"}:
         told = name if isinstance(name, str) else str(kind)
         return Tool(told, opaque=tool, opaque_of=ANTHROPIC)
@@ -141,12 +151,11 @@ def _tool(tool: object, path: str) -> Tool:
     schema = tool.get("input_schema")
     if schema is not None and not isinstance(schema, dict):
         wrong(f"{path}.input_schema", "an object")
-    strict = tool.get("strict")
     return Tool(
         name,
         _optional(tool, "description", str, f"{path}.description", "a string"),
         schema,
-        strict if isinstance(strict, bool) else None,
+        flag_of(tool, "strict", f"{path}.strict"),
         cache=cache_of(tool),
         extras={key: value for key, value in tool.items() if key not in _TOOL},
     )
@@ -157,8 +166,9 @@ def _tool_choice(choice: object) -> tuple[ToolChoice | None, bool | None]:
         return None, None
     if not isinstance(choice, dict):
         wrong("tool_choice", "an object")
-    serial = choice.get("disable_parallel_tool_use")
-    parallel = not serial if isinstance(serial, bool) else None
+    serial = "disable_parallel_tool_use"
+    told = flag_of(choice, serial, f"tool_choice.{serial}")
+    parallel = None if told is None else not told
     kind = choice.get("type")
     if kind == "auto":
         return ToolChoice("auto"), parallel
