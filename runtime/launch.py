@@ -137,6 +137,7 @@ def _services(
             telemetry=system.ref("telemetry"),
             failover=system.ref("failover"),
             policy=policy,
+            standing=shared.failover,
         )
     )
     telemetry = system.ref("telemetry")

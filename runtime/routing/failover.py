@@ -42,6 +42,52 @@ class FailoverBoard:
         self.first_tokens = FirstTokens()
         self.opened: Published[bool] = Published(initial=False, name="the failover board")
 
+    def counts(self, attempt: Attempt) -> bool:
+        """Count an ordinary success where it is published; tell whether it was one.
+
+        Who has had one asks this first: a message to the manager and its turn cost more than the
+        counting. All that is more than a number - failures, hedges, what a panic let through - is
+        the manager's to hear.
+
+        Args:
+            attempt: What came of it; of a request that went to a group.
+        """
+        if attempt.kind != "ok" or attempt.hedge is not None or attempt.group is None:
+            return False
+        plan = self.plans.get(attempt.group)
+        if plan is None or plan.cursors.probes > plan.cursors.told:
+            return False
+        self._count(attempt, attempt.number, late=False)
+        return True
+
+    def count(self, attempt: Attempt) -> None:
+        """Count any attempt of a request that went to a group.
+
+        Args:
+            attempt: What came of it.
+        """
+        number = attempt.number
+        if attempt.hedge == "second" and attempt.raced == "won":
+            number -= 1  # the one before was late, which is no failure
+        self._count(attempt, number, late=attempt.hedge == "first" and attempt.superseded)
+
+    def _count(self, attempt: Attempt, number: int, *, late: bool) -> None:
+        provider, kind = attempt.provider, attempt.kind
+        if attempt.operation == "chat":
+            row = self.first_tokens.known(provider, attempt.model)
+            if row is not None:
+                duration = attempt.duration
+                row.count(
+                    kind,
+                    attempt.first_token,
+                    duration,
+                    attempt.started + duration,
+                    stream=attempt.stream,
+                    late=late,
+                )
+        assert attempt.group is not None, "only attempts of groups are counted"
+        self.standings.count(attempt.group, provider, kind, number)
+
 
 class RegisterGroup(msgspec.Struct, frozen=True):
     """Called: add a group, or put it in the place of the one of the same name."""
@@ -139,32 +185,16 @@ class FailoverManager(Actor):
         if group is None:
             return
         board = self._board
-        number = message.number
-        provider = message.provider
-        kind = message.kind
         if type(message) is Attempt:
-            hedge = message.hedge
-            if hedge == "second" and message.raced == "won":
-                number -= 1  # the one before was late, which is no failure
-            if message.operation == "chat":
-                row = board.first_tokens.known(provider, message.model)
-                if row is not None:
-                    duration = message.duration
-                    row.count(
-                        kind,
-                        message.first_token,
-                        duration,
-                        message.started + duration,
-                        stream=message.stream,
-                        late=hedge == "first" and message.superseded,
-                    )
-        elif type(message) is ProviderResult and message.duration is not None:
+            board.count(message)
+        elif type(message) is ProviderResult:
+            provider, kind = message.provider, message.kind
             row = board.first_tokens.known(provider, message.model)
-            if row is not None:
+            if row is not None and message.duration is not None:
                 served = message.duration if kind == "ok" else None
                 now = trio.current_time()
                 row.count(kind, served, message.duration, now, stream=False)
-        board.standings.count(group, provider, kind, number)
+            board.standings.count(group, provider, kind, message.number)
         self._tell_of_panic(group)
 
     async def handle_info(self, message: object) -> None:

@@ -90,7 +90,8 @@ class FirstToken:
     Streamed answers measure it. A plain answer comes whole, so its time is another thing; it
     stands in for as long as no answer was streamed.
 
-    Written by the failover manager alone, read by anyone.
+    Written by the failover manager, and by who had a success (``FailoverBoard.counts``); read by
+    anyone.
     """
 
     __slots__ = ("_learned", "_plain", "_streamed", "_unmeasured")

@@ -8,6 +8,7 @@ from providers.failures import Failure
 from runtime.outcome import Attempt, Finished
 from runtime.routing.breaker import Permit
 from runtime.routing.breaker_view import BreakerView
+from runtime.routing.failover import FailoverBoard
 from runtime.routing.plan import Candidate
 from runtime.routing.retry import RetryBudget, RetryPolicy
 from runtime.routing.upstream import Upstream
@@ -29,13 +30,23 @@ class Means:
         telemetry: Hears of attempts and finished requests.
         failover: Hears of attempts.
         policy: How long to wait between rounds.
+        standing: What the failover manager publishes, to count successes in place; None leaves all
+            counting to it.
 
     Attributes:
         budget: What pays for attempts beyond the first.
         policy: How long to wait between rounds.
     """
 
-    __slots__ = ("_breakers", "_failover", "_telemetry", "_upstreams", "budget", "policy")
+    __slots__ = (
+        "_breakers",
+        "_failover",
+        "_standing",
+        "_telemetry",
+        "_upstreams",
+        "budget",
+        "policy",
+    )
 
     def __init__(
         self,
@@ -46,11 +57,13 @@ class Means:
         telemetry: Ref,
         failover: Ref,
         policy: RetryPolicy,
+        standing: FailoverBoard | None = None,
     ) -> None:
         self._upstreams = upstreams
         self._breakers = breakers
         self._telemetry = telemetry
         self._failover = failover
+        self._standing = standing
         self.budget = budget
         self.policy = policy
 
@@ -114,15 +127,16 @@ class Means:
     def tell(self, upstream: Upstream, attempt: Attempt) -> None:
         """Report one attempt to whoever plans by it.
 
-        A success of a closed circuit is counted where it is published, by the breaker's own rules;
-        of everything else the breaker's actor hears.
+        A success of a closed circuit is counted where it is published, by the breaker's own rules,
+        and one of a group's member in its standing; of everything else the actors hear.
         """
         view = self._breakers.get(attempt.provider)
         if view is None:
             upstream.breaker.cast(attempt)
         elif not view.counts(attempt) and upstream.breaker.cast(attempt):
             view.unheard += 1
-        if attempt.group is not None:
+        standing = self._standing
+        if attempt.group is not None and (standing is None or not standing.counts(attempt)):
             self._failover.cast(attempt)
 
     def count(self, attempt: Attempt) -> None:

@@ -56,7 +56,7 @@ class _Tally(msgspec.Struct, gc=False):
 
 
 class Standings:
-    """Counts by group and provider. Written by the failover manager alone, read by anyone."""
+    """Counts by group and provider, written through ``FailoverBoard``, read by anyone."""
 
     __slots__ = ("_tallies",)
 
