@@ -46,6 +46,7 @@ class MessageWriter:
         "_mid",
         "_model",
         "_request",
+        "_said",
         "_writer",
         "messages",
         "system",
@@ -60,6 +61,7 @@ class MessageWriter:
         self._dropped = dropped
         self._mid = mid_system
         self._writer = BlockWriter(dropped, dialect=request.dialect)
+        self._said = 0
         self.system: list[dict[str, Any]] = []
         self.messages: list[dict[str, Any]] = []
         self.thinks = True
@@ -70,18 +72,15 @@ class MessageWriter:
         Raises:
             WireError: A message has nothing that could be carried, or there is none.
         """
-        begun = False
         for number, message in enumerate(self._request.messages):
             role = message.role
             if message.name is not None or message.extras:
                 self._name_extras(number, message)
             if role == "assistant":
-                begun = True
                 self._assistant(number, message)
             elif role == "user":
-                begun = True
                 self._user(number, message)
-            elif begun:
+            elif self.messages:
                 self._later_system(number, message)
             else:
                 self.system += self._content(number, message.parts)
@@ -116,14 +115,11 @@ class MessageWriter:
                 if not is_blank(part.text):
                     self._append("user", part.text)
                 return
-        results = [each for each in parts if type(each) is ToolResult]
-        if results and len(results) < len(parts):
+        content = self._content(number, parts)
+        results = any(type(each) is ToolResult for each in parts)
+        if results:
             # What tools returned must come first.
-            first = self._content(number, tuple(results))
-            rest = tuple(each for each in parts if type(each) is not ToolResult)
-            content = first + self._content(number, rest)
-        else:
-            content = self._content(number, parts)
+            content.sort(key=lambda block: block["type"] != "tool_result")
         if not content:
             if self._writer.lost:
                 raise WireError(
@@ -151,7 +147,7 @@ class MessageWriter:
             part = parts[0]
             if type(part) is Text and part.cache is None:
                 if not is_blank(part.text):
-                    self._say(part.text)
+                    self._say(number, part.text)
                 return
             if type(part) is Opaque and part.dialect != ANTHROPIC:
                 # It is an item of its own (Responses), not a part of a message.
@@ -159,14 +155,15 @@ class MessageWriter:
                 return
         content = self._content(number, parts)
         if content:
-            self._say(content)
+            self._say(number, content)
 
-    def _say(self, content: str | list[dict[str, Any]]) -> None:
+    def _say(self, number: int, content: str | list[dict[str, Any]]) -> None:
         """Let the model say something.
 
         The Responses API has thoughts, texts and calls of one turn as items, each on its own: here
         they are one message, of which the thoughts must be the beginning.
         """
+        self._said = number
         last = self.messages[-1] if self.messages else None
         if self._request.dialect != "responses" or last is None or last["role"] != "assistant":
             self._append("assistant", content)
@@ -202,8 +199,7 @@ class MessageWriter:
     def _prefill(self, last: dict[str, Any]) -> None:
         """See to a request whose last words are the model's own."""
         if not self._model.prefill:
-            number = len(self._request.messages) - 1
-            self._dropped.add(message_path(self._request, number))
+            self._dropped.add(message_path(self._request, self._said))
             self._append("user", _ON)
             return
         content = last["content"]
@@ -213,17 +209,26 @@ class MessageWriter:
             content[-1] = {**content[-1], "text": content[-1]["text"].rstrip() or "."}
 
     def _may_think(self) -> bool:
-        """Tell whether the model may think: not in the middle of a turn it began without."""
+        """Tell whether the model may think: not in the middle of a turn it began without.
+
+        It is in the middle of one that it is to go on with, and of one whose calls have just been
+        answered. What the user says in several messages is one turn of the user's.
+        """
+        if self.messages[-1]["role"] == "assistant":
+            return False
+        answered = False
         for message in reversed(self.messages):
             content = message["content"]
             if message["role"] == "assistant":
-                first = content[0] if isinstance(content, list) else {}
                 calls = isinstance(content, list) and any(
                     block["type"] == "tool_use" for block in content
                 )
-                return not calls or first.get("type") in {"thinking", "redacted_thinking"}
-            if isinstance(content, str) or content[0]["type"] != "tool_result":
-                return True
+                if not calls or not answered:
+                    return True
+                return content[0]["type"] in {"thinking", "redacted_thinking"}
+            answered = answered or (
+                not isinstance(content, str) and content[0]["type"] == "tool_result"
+            )
         return True
 
 
