@@ -1,13 +1,12 @@
 """Reading a streamed answer in Anthropic's dialect."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from providers.wire.anthropic_stream import read_error
-from providers.wire.translation.anthropic_blocks import read_block
-from providers.wire.translation.anthropic_reply import stop_reason, usage_of
+from providers.wire.translation.anthropic_reply import answer_part, stop_reason, usage_of
 from providers.wire.translation.codec import StreamDecoder
 from providers.wire.translation.conversation import Opaque, ToolCall
 from providers.wire.translation.reply import (
@@ -42,6 +41,12 @@ class _DeltaEvent(msgspec.Struct, gc=False):
 
 _delta_decoder = msgspec.json.Decoder(_DeltaEvent)
 _any_decoder = msgspec.json.Decoder()
+_TEXTS: Final[Mapping[str, str]] = {
+    "text_delta": "text",
+    "input_json_delta": "partial_json",
+    "thinking_delta": "thinking",
+}
+"""The member that holds the text of a delta, by the delta's type."""
 
 
 class AnthropicStreamDecoder(StreamDecoder):
@@ -85,7 +90,9 @@ class AnthropicStreamDecoder(StreamDecoder):
         if self._over:
             return ()
         self._over = True
-        ended = [PartEnded(number) for number in sorted(self._open.values())]
+        ended: list[ReplyEvent] = [PartEnded(number) for number in sorted(self._open.values())]
+        for index in sorted(self._opaque):
+            ended += self._block_stop(index)
         return (*ended, Finished(self._stop, self._sequence, usage_of(self._usage)))
 
     def _loosely(self, name: bytes, data: bytes) -> Sequence[ReplyEvent]:
@@ -138,15 +145,15 @@ class AnthropicStreamDecoder(StreamDecoder):
             return ()
         if block.get("type") == "tool_use" and block.get("input") in ({}, None):
             call_id, name = block.get("id"), block.get("name")
-            part = read_block({**block, "input": {}}, "answer.content", index)
+            part = answer_part({**block, "input": {}}, index)
             if isinstance(call_id, str) and isinstance(name, str):
                 part = ToolCall(call_id, name)
         elif block.get("type") == "thinking":
-            part = read_block({"thinking": "", **block}, "answer.content", index)
+            part = answer_part({"thinking": "", **block}, index)
         elif block.get("type") == "text":
-            part = read_block({**block, "text": block.get("text") or ""}, "answer.content", index)
+            part = answer_part({**block, "text": block.get("text") or ""}, index)
         else:
-            part = read_block(block, "answer.content", index)
+            part = answer_part(block, index)
         if isinstance(part, Opaque):
             # Its arguments may come piece by piece: it is told when it is whole.
             self._opaque[index] = part, []
@@ -165,11 +172,17 @@ class AnthropicStreamDecoder(StreamDecoder):
             if isinstance(piece, str):
                 self._opaque[index][1].append(piece)
             return ()
-        number = self._open.get(index)
-        if number is None or delta.get("type") != "citations_delta":
+        number, kind = self._open.get(index), delta.get("type")
+        if number is None or not isinstance(kind, str):
             return ()
-        citation = delta.get("citation")
-        return (Delta(number, citation=citation),) if isinstance(citation, dict) else ()
+        if kind == "citations_delta":
+            citation = delta.get("citation")
+            return (Delta(number, citation=citation),) if isinstance(citation, dict) else ()
+        if kind == "signature_delta":
+            signature = delta.get("signature")
+            return (Delta(number, signature=signature),) if isinstance(signature, str) else ()
+        text = delta.get(_TEXTS.get(kind, ""))
+        return (Delta(number, text),) if isinstance(text, str) else ()
 
     def _block_stop(self, index: object) -> Sequence[ReplyEvent]:
         if not isinstance(index, int):

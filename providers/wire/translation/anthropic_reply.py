@@ -20,6 +20,7 @@ from providers.wire.translation.reply import Reply, ReplyUsage, StopReason
 
 __all__ = [
     "answer_id",
+    "answer_part",
     "block_of",
     "decode_reply",
     "encode_reply",
@@ -151,6 +152,23 @@ def _beyond(values: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in known and value is not None}
 
 
+def answer_part(block: object, number: int) -> Part:
+    """Return a content block of an answer as a part.
+
+    Args:
+        block: The block.
+        number: Its number in the answer.
+
+    Raises:
+        WireError: It is not what the API sends.
+    """
+    part = read_block(block, "answer.content", number)
+    if type(part) is Text:
+        # In a stream what it cites comes later, and is in the API's words, too.
+        return Text(part.text, citations=part.citations, citations_of=ANTHROPIC)
+    return part
+
+
 def decode_reply(body: bytes) -> Reply:
     """See ``Codec.decode_reply``."""
     message = _decoder.decode(body)
@@ -160,9 +178,7 @@ def decode_reply(body: bytes) -> Reply:
     return Reply(
         id=_text(message.get("id")),
         model=_text(message.get("model")),
-        parts=tuple(
-            read_block(block, "answer.content", number) for number, block in enumerate(blocks)
-        ),
+        parts=tuple(answer_part(block, number) for number, block in enumerate(blocks)),
         stop=stop_reason(message.get("stop_reason")),
         stop_sequence=sequence if isinstance(sequence, str) else None,
         usage=usage_of(message.get("usage")),

@@ -2,7 +2,9 @@
 
 The API has one block open at a time. A part that begins while another is open waits: its events
 are held until that one is whole. A tool call is whole as soon as its arguments are one JSON
-object; text and thoughts are whole when something else begins.
+object; text and thoughts are whole when something else begins. Text and thoughts begin with their
+first piece, so that a part without any leaves no empty block: sent back with the conversation, the
+API would refuse it.
 """
 
 from collections.abc import Iterable
@@ -26,6 +28,7 @@ from providers.wire.translation.conversation import (
     Thinking,
     ToolCall,
 )
+from providers.wire.translation.custom_tools import wrapped
 from providers.wire.translation.reply import (
     Begun,
     Counted,
@@ -108,7 +111,8 @@ class AnthropicStreamEncoder(StreamEncoder):
         self._open: int | None = None
         self._waiting: list[int] = []
         self._index = -1
-        self._prefix = (b"", b"")
+        self._start = b""  # the open block's first event, while it has not gone out
+        self._prefix = (b"", b"")  # empty where what comes is not told piece by piece
         self._usage: ReplyUsage | None = None
         self._begun = False
         self._calls = False
@@ -201,42 +205,54 @@ class AnthropicStreamEncoder(StreamEncoder):
         """Open a block; return False for a part that has no place in the API."""
         part = block.part
         begin: dict[str, Any] | None
-        kind, field, first = "text_delta", "text", ""
+        kind, field, first = "", "", ""
         if isinstance(part, Text | Refusal):
-            begin, first = {"type": "text", "text": ""}, part.text
+            kind, field, first = "text_delta", "text", part.text
+            begin = {"type": "text", "text": ""}
             if isinstance(part, Text) and part.citations_of == ANTHROPIC and part.citations:
                 begin["citations"] = list(part.citations)
         elif isinstance(part, ToolCall):
             self._calls = True
-            kind, field, first = "input_json_delta", "partial_json", part.arguments
+            if not part.custom:
+                kind, field, first = "input_json_delta", "partial_json", part.arguments
             begin = {
                 "type": "tool_use",
                 "id": fit_call_id(part.id),
                 "name": part.name,
                 "input": {},
             }
-        elif isinstance(part, Thinking) and part.redacted is None:
+        elif isinstance(part, Thinking) and not _is_sealed(part):
             kind, field, first = "thinking_delta", "thinking", part.text
             begin = {"type": "thinking", "thinking": "", "signature": ""}
+            if part.signature and part.made_by == ANTHROPIC:
+                block.signature.append(part.signature)
         else:
             begin = block_of(part, number, None)
         if begin is None:
             return False
-        self._index += 1
         self._open = number
-        self._prefix = _delta(self._index, kind, field)
-        start = {"index": self._index, "content_block": begin}
-        out.append(_event("content_block_start", start))
+        self._start = _event(
+            "content_block_start", {"index": self._index + 1, "content_block": begin}
+        )
+        self._prefix = _delta(self._index + 1, kind, field) if kind else (b"", b"")
+        if first or not isinstance(part, Text | Refusal | Thinking) or not kind:
+            self._announce(out)
         if first:
             out.append(self._prefix[0] + _encode(first) + self._prefix[1])
-        if isinstance(part, Thinking) and part.signature and part.made_by == ANTHROPIC:
-            block.signature.append(part.signature)
         return True
+
+    def _announce(self, out: list[bytes]) -> None:
+        """Tell that the open block begins."""
+        self._index += 1
+        out.append(self._start)
+        self._start = b""
 
     def _write(self, delta: Delta, out: list[bytes]) -> None:
         """Write a delta of the open block."""
-        if delta.text:
-            before, after = self._prefix
+        before, after = self._prefix
+        if delta.text and before:
+            if self._start:
+                self._announce(out)
             out.append(before + _encode(delta.text) + after)
         assert self._open is not None, "a delta is written to the open block"
         block = self._blocks[self._open]
@@ -246,7 +262,11 @@ class AnthropicStreamEncoder(StreamEncoder):
         elif delta.signature is not None and isinstance(part, Thinking):
             if part.made_by == ANTHROPIC:
                 block.signature.append(delta.signature)
-        elif delta.citation is not None and isinstance(part, Text) and _is_citation(delta.citation):
+        elif (
+            delta.citation is not None and isinstance(part, Text) and part.citations_of == ANTHROPIC
+        ):
+            if self._start:
+                self._announce(out)
             body = {"type": "citations_delta", "citation": delta.citation}
             out.append(_event("content_block_delta", {"index": self._index, "delta": body}))
 
@@ -254,12 +274,21 @@ class AnthropicStreamEncoder(StreamEncoder):
         assert self._open is not None, "only an open block is closed"
         block = self._blocks[self._open]
         part = block.part
-        if isinstance(part, Thinking) and part.redacted is None:
+        self._open = None
+        if self._start:
+            if not block.signature:
+                self._start = b""
+                return
+            self._announce(out)
+        if isinstance(part, Thinking) and not _is_sealed(part):
             proof = "".join(block.signature) or _FOREIGN
             body = {"type": "signature_delta", "signature": proof}
             out.append(_event("content_block_delta", {"index": self._index, "delta": body}))
+        elif isinstance(part, ToolCall) and part.custom:
+            before, after = _delta(self._index, "input_json_delta", "partial_json")
+            text = wrapped(part.arguments + "".join(block.arguments))
+            out.append(before + _encode(text) + after)
         out.append(_event("content_block_stop", {"index": self._index}))
-        self._open = None
 
     def _finish(self, event: Finished, out: list[bytes]) -> None:
         if not self._begun:
@@ -275,6 +304,6 @@ class AnthropicStreamEncoder(StreamEncoder):
         out.append(_STOP)
 
 
-def _is_citation(citation: dict[str, Any]) -> bool:
-    """Tell whether a citation is in this API's words: they all tell what was cited."""
-    return "cited_text" in citation
+def _is_sealed(part: Thinking) -> bool:
+    """Tell whether thoughts are of the kind that only this API's provider can read."""
+    return part.redacted is not None and part.made_by == ANTHROPIC
