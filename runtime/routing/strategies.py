@@ -1,8 +1,8 @@
 """The strategies: how the order among those who may be asked is chosen."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar, Final, overload
 
 from runtime.routing.group import Candidate, Group
 from runtime.routing.ordering import Plan, Seat
@@ -191,6 +191,42 @@ class FastestFirstPlan(_MeasuredPlan):
         return seat.first_token.cost(now, seat.in_flight.count)
 
 
+class _Drawn(Sequence[Candidate]):
+    """An order of which only the first is known; the others are ranked when somebody looks.
+
+    Nearly every request is answered by the first.
+    """
+
+    __slots__ = ("_first", "_rank", "_whole")
+
+    def __init__(self, first: Candidate, rank: Callable[[], list[Candidate]]) -> None:
+        self._first = first
+        self._rank = rank
+        self._whole: list[Candidate] | None = None
+
+    def _ranked(self) -> list[Candidate]:
+        whole = self._whole
+        if whole is None:
+            whole = self._whole = self._rank()
+        return whole
+
+    def __iter__(self) -> Iterator[Candidate]:
+        yield self._first
+        yield from self._ranked()[1:]
+
+    def __len__(self) -> int:
+        return len(self._ranked())
+
+    @overload
+    def __getitem__(self, at: int) -> Candidate: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Candidate]: ...
+
+    def __getitem__(self, at: int | slice) -> Candidate | list[Candidate]:
+        return self._ranked()[at]
+
+
 class AdaptivePlan(_MeasuredPlan):
     """Of two members drawn at random the less loaded one; for all that is equal, the cheaper tier.
 
@@ -203,6 +239,33 @@ class AdaptivePlan(_MeasuredPlan):
 
     tiered: ClassVar[bool] = True
     __slots__ = ()
+
+    def _all(self, now: float) -> Sequence[Candidate]:
+        seats = self._seats
+        count = len(seats)
+        if count < 2 or seats[-1].tier != seats[0].tier or self._cursors.looks:
+            return super()._all(now)
+        self._cursor.since_look += 1
+        fraction = self._outlook.fraction
+        one = int(fraction() * count)
+        other = int(fraction() * (count - 1))
+        if other >= one:
+            other += 1
+        mine, theirs = seats[one], seats[other]
+        here, there = mine.in_flight.count, theirs.in_flight.count
+        load = mine.first_token.cost(now, here) * (here + 1)
+        others_load = theirs.first_token.cost(now, there) * (there + 1)
+        if (others_load, there, other) < (load, here, one):
+            mine = theirs
+        return _Drawn(mine.candidate, lambda: self._by_load(mine, now))
+
+    def _by_load(self, first: Seat, now: float) -> list[Candidate]:
+        """Return the members by load, but for the first."""
+        ranked = []
+        for at, seat in enumerate(self._seats):
+            if seat is not first:
+                ranked.append((self._score(seat, now), seat.in_flight.count, at))
+        return [first.candidate, *(self._seats[entry[2]].candidate for entry in sorted(ranked))]
 
     def _some(self, seats: Sequence[Seat], now: float) -> list[Candidate]:
         if len(seats) == 1:

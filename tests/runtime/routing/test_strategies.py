@@ -168,6 +168,21 @@ def test_adaptive_takes_the_less_loaded_of_two() -> None:
     assert scene.order() == "ab"
 
 
+def test_adaptive_ranks_those_to_follow_by_their_load_when_they_are_looked_for() -> None:
+    scene = Scene("adaptive", A, B, C)
+    for name, seconds in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
+        scene.takes(name, seconds)
+    order = scene.plan.order(0.0)
+    first = next(iter(order))
+    others = {"a": "bc", "b": "ac"}[first.provider]
+    scene.under_way(others[0], 9)
+    assert [each.provider for each in order] == [first.provider, others[1], others[0]]
+    assert len(order) == 3
+    assert order[0] is first
+    assert list(order[:1]) == [first]
+    assert list(order) == [order[0], order[1], order[2]]
+
+
 def test_adaptive_draws_two_of_many_so_that_not_all_rush_to_the_best() -> None:
     names = "abcd"
     scene = Scene("adaptive", *(Candidate(name) for name in names))
