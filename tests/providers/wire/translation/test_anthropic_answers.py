@@ -489,6 +489,19 @@ def test_the_stream_ends_without_its_last_event_too() -> None:
     assert found[-2:] == [PartEnded(0), Finished("length")]
 
 
+def test_why_a_stream_ended_and_its_tokens_may_be_told_one_after_the_other() -> None:
+    told_ = {"type": "message_delta", "delta": {"stop_reason": "stop_sequence"}, "usage": {}}
+    sequence = {"type": "message_delta", "delta": {"stop_sequence": "END"}}
+    counts = [
+        {"type": "message_delta", "delta": {}, "usage": {"output_tokens": number}}
+        for number in (1, 4)
+    ]
+    first = {"input_tokens": 9, "output_tokens": 0}
+    found = events_of(start(first), told_, sequence, *counts)
+    one = ReplyUsage(input_tokens=9, output_tokens=1)
+    assert found[1:] == [Counted(one), Counted(USAGE), Finished("stop_sequence", "END", USAGE)]
+
+
 def test_nothing_follows_the_end() -> None:
     decoder = ANTHROPIC_CODEC.stream_decoder()
     for event in (start(), *end()):
@@ -675,6 +688,9 @@ def test_a_stream_that_says_nothing_is_whole_all_the_same() -> None:
         "message_stop",
     ]
     found = told([Ping(), PartBegun(0, Text("x")), Finished("end"), Finished("end"), Ping()])
+    assert [event["type"] for event in found].count("ping") == 0, (
+        "nothing had begun, or all was over"
+    )
     (block,) = accumulated(found).content
     assert block.to_dict()["text"] == "x"
 

@@ -734,6 +734,24 @@ def test_a_call_is_not_demanded_where_there_is_nothing_to_call() -> None:
     assert caught.value.param == "tool_choice"
 
 
+@pytest.mark.parametrize(
+    ("schema", "sent"),
+    [
+        (None, {"type": "object", "properties": {}}),
+        ({}, {"type": "object"}),
+        ({"properties": {"a": {}}}, {"type": "object", "properties": {"a": {}}}),
+        ({"type": "object", "$defs": {}}, {"type": "object", "$defs": {}}),
+    ],
+)
+def test_a_tool_has_a_schema_of_an_object_in_any_case(
+    schema: dict[str, Any] | None, sent: dict[str, Any]
+) -> None:
+    function = {"name": "f", "description": "d", "parameters": schema}
+    body, dropped = written("openai", tools=[{"type": "function", "function": function}])
+    assert body["tools"] == [{"name": "f", "description": "d", "input_schema": sent}]
+    assert not dropped
+
+
 def test_a_schema_that_is_followed_exactly_allows_nothing_else_anywhere() -> None:
     schema = {
         "type": "object",
