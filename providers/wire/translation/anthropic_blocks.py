@@ -101,19 +101,25 @@ def read_block(block: object, path: str, number: int) -> Part:
             wrong(f"{path}[{number}].text", "a string")
         if len(block) == 2:
             return Text(text)
-        citations = block.get("citations")
-        return Text(
-            text,
-            cache_of(block),
-            tuple(citations) if isinstance(citations, list) else (),
-            ANTHROPIC if citations else "",
-        )
+        citations = _citations(block.get("citations"), f"{path}[{number}].citations")
+        return Text(text, cache_of(block), citations, ANTHROPIC if citations else "")
     if not isinstance(kind, str):
         wrong(f"{path}[{number}].type", "a string")
     reader = _READERS.get(kind)
     if reader is None:
         return Opaque(ANTHROPIC, kind, block)
     return reader(block, f"{path}[{number}]")
+
+
+def _citations(citations: object, path: str) -> tuple[dict[str, Any], ...]:
+    if citations is None:
+        return ()
+    if not isinstance(citations, list):
+        wrong(path, "an array")
+    for number, each in enumerate(citations):
+        if not isinstance(each, dict):
+            wrong(f"{path}[{number}]", "an object")
+    return tuple(citations)
 
 
 def _tool_use(block: dict[str, Any], path: str) -> Part:

@@ -154,14 +154,15 @@ class AnthropicStreamDecoder(StreamDecoder):
             part = answer_part({**block, "text": block.get("text") or ""}, index)
         else:
             part = answer_part(block, index)
+        ended = self._block_stop(index)  # of another that was never stopped
         if isinstance(part, Opaque):
             # Its arguments may come piece by piece: it is told when it is whole.
             self._opaque[index] = part, []
-            return ()
+            return ended
         number = self._parts
         self._parts += 1
         self._open[index] = number
-        return (PartBegun(number, part),)
+        return (*ended, PartBegun(number, part))
 
     def _other_delta(self, event: dict[str, Any]) -> Sequence[ReplyEvent]:
         index, delta = event.get("index"), event.get("delta")

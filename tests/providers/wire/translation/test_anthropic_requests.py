@@ -1,6 +1,5 @@
 """Anthropic requests: every block and option is read, and what is wrong is named with its place."""
 
-import copy
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +30,7 @@ from providers.wire.translation.conversation import (
     ToolChoice,
     ToolResult,
 )
+from tests.support.junk import spoilt
 
 HELLO: list[dict[str, object]] = [{"role": "user", "content": "Hello"}]
 FOR_AN_HOUR = {"type": "ephemeral", "ttl": "1h"}
@@ -409,6 +409,14 @@ def block_at(*blocks: object) -> dict[str, object]:
         (block_at({"type": 5}), "messages[0].content[0].type"),
         (block_at({"type": "text"}), "messages[0].content[0].text"),
         (block_at({"type": "text", "text": 5}), "messages[0].content[0].text"),
+        (
+            block_at({"type": "text", "text": "x", "citations": {}}),
+            "messages[0].content[0].citations",
+        ),
+        (
+            block_at({"type": "text", "text": "x", "citations": [{}, 5]}),
+            "messages[0].content[0].citations[1]",
+        ),
         (block_at({"type": "image"}), "messages[0].content[0].source"),
         (block_at({"type": "image", "source": {}}), "messages[0].content[0].source.type"),
         (
@@ -544,14 +552,6 @@ def test_what_was_asked_for_is_the_same_when_it_has_been_written(row: Row) -> No
     assert listed(again) == listed(expected)
 
 
-junk = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.just("text"),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(st.sampled_from(["type", "text", "name", "id"]), inner, max_size=2)
-    ),
-    max_leaves=4,
-)
 DENSE: dict[str, Any] = {
     "model": "m",
     "max_tokens": 9,
@@ -595,32 +595,7 @@ DENSE: dict[str, Any] = {
 EXAMPLES = [DENSE, DENSE, *(row.example for row in ROWS)]
 
 
-def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the way to every value within one."""
-    found = [at] if at else []
-    if isinstance(value, dict):
-        for key, each in value.items():
-            found += places(each, (*at, key))
-    elif isinstance(value, list):
-        for number, each in enumerate(value):
-            found += places(each, (*at, number))
-    return found
-
-
-@st.composite
-def spoilt(draw: st.DrawFn) -> Any:
-    """Draw a request in which one or two values are junk."""
-    body = copy.deepcopy(draw(st.sampled_from(EXAMPLES)))
-    for _ in range(draw(st.integers(1, 2))):
-        way = draw(st.sampled_from(places(body)))
-        inner = body
-        for step in way[:-1]:
-            inner = inner[step]
-        inner[way[-1]] = draw(junk)
-    return body
-
-
-@given(spoilt(), st.sampled_from(["2023-06-01", "2026-10-21"]))
+@given(spoilt(EXAMPLES), st.sampled_from(["2023-06-01", "2026-10-21"]))
 def test_a_spoilt_request_is_read_or_refused(body: Any, version: str) -> None:
     try:
         request = ANTHROPIC_CODEC.decode_request(json.dumps(body).encode())

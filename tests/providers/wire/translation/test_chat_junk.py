@@ -13,15 +13,8 @@ from providers.wire.translation.codec import AnswerFrame, Dropped, Target
 from providers.wire.translation.completions_codec import COMPLETIONS_CODEC
 from providers.wire.translation.conversation import Conversation
 from providers.wire.translation.reply import Failed, ReplyEvent, fold
+from tests.support.junk import spoilt
 
-junk = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.just("text"),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(st.sampled_from(["type", "text", "name", "id"]), inner, max_size=2)
-    ),
-    max_leaves=4,
-)
 EXAMPLES = [row.example for row in CHAT_CODEC.rows()]
 COMPLETIONS = [row.example for row in COMPLETIONS_CODEC.rows()]
 ANSWER: dict[str, Any] = {
@@ -76,31 +69,6 @@ FRAME = AnswerFrame(
     answer_id="x",
     created=1,
 )
-
-
-def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the way to every value within one."""
-    found = [at] if at else []
-    if isinstance(value, dict):
-        for key, each in value.items():
-            found += places(each, (*at, key))
-    elif isinstance(value, list):
-        for number, each in enumerate(value):
-            found += places(each, (*at, number))
-    return found
-
-
-@st.composite
-def spoilt(draw: st.DrawFn, examples: list[Any]) -> Any:
-    """Draw an example in which one or two values are junk."""
-    body = copy.deepcopy(draw(st.sampled_from(examples)))
-    for _ in range(draw(st.integers(1, 2))):
-        way = draw(st.sampled_from(places(body)))
-        inner = body
-        for step in way[:-1]:
-            inner = inner[step]
-        inner[way[-1]] = draw(junk)
-    return body
 
 
 @given(spoilt(EXAMPLES), st.booleans())
