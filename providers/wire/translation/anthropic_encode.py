@@ -113,6 +113,9 @@ class _Writer:
     def _extras(self, extras: Mapping[str, Any]) -> None:
         if self._own:
             for name, value in extras.items():
+                if "." in name:
+                    self._dropped.add(name)  # a member within another, that nobody knows
+                    continue
                 known = self._body.get(name)
                 if isinstance(known, dict) and isinstance(value, dict):
                     self._body[name] = {**known, **value}

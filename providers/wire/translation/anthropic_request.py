@@ -13,6 +13,7 @@ from providers.wire.translation.anthropic_blocks import (
     read_content,
     wrong,
 )
+from providers.wire.translation.anthropic_unknown import set_aside, unknown_of_blocks
 from providers.wire.translation.conversation import (
     Conversation,
     Effort,
@@ -38,8 +39,12 @@ _READ: Final = frozenset(
 )  # fmt: skip
 _ROLES: Final[Mapping[str, Role]] = {"user": "user", "assistant": "assistant", "system": "system"}
 _EFFORTS: Final[Mapping[str, Effort]] = {each: each for each in get_args(Effort)}
+_MESSAGE: Final = frozenset({"role", "content"})
 _MODES: Final = frozenset({"enabled", "disabled", "adaptive", "between_tools"})
 _TOOL: Final = frozenset({"name", "description", "input_schema", "strict", "cache_control", "type"})
+_CHOICE: Final = frozenset({"type", "name", "disable_parallel_tool_use"})
+_FORMAT: Final = frozenset({"type", "schema"})
+_THINKING: Final = frozenset({"type", "budget_tokens", "display"})
 
 
 def decode_request(body: bytes) -> Conversation:
@@ -63,7 +68,7 @@ def decode_request(body: bytes) -> Conversation:
             extras["metadata"] = rest
     elif metadata is not None:
         wrong("metadata", "an object")
-    choice, parallel = _tool_choice(members.get("tool_choice"))
+    choice, parallel = _tool_choice(members.get("tool_choice"), extras)
     reasoning, output = _output(members, extras)
     stops = members.get("stop_sequences")
     if stops is not None and not (
@@ -73,7 +78,7 @@ def decode_request(body: bytes) -> Conversation:
     return Conversation(
         dialect=ANTHROPIC,
         model=model,
-        messages=_messages(members),
+        messages=_messages(members, extras),
         tools=_tools(members.get("tools")),
         tool_choice=choice,
         parallel_tool_calls=parallel,
@@ -102,13 +107,14 @@ def _optional(
     return value
 
 
-def _messages(members: Mapping[str, Any]) -> tuple[Message, ...]:
+def _messages(members: Mapping[str, Any], extras: dict[str, Any]) -> tuple[Message, ...]:
     found: list[Message] = []
     system = members.get("system")
     if isinstance(system, str):
         found.append(Message("system", (Text(system),), plain=True))
     elif system is not None:
         parts, _ = read_content(system, "system")
+        extras.update(unknown_of_blocks(system, "system"))
         if parts:
             found.append(Message("system", parts))
     messages = members.get("messages")
@@ -120,12 +126,12 @@ def _messages(members: Mapping[str, Any]) -> tuple[Message, ...]:
         role = _ROLES.get(str(message.get("role")))
         if role is None:
             wrong(f"messages[{number}].role", "user, assistant or system")
-        parts, plain = read_content(message.get("content"), f"messages[{number}].content")
-        if len(message) == 2:
-            found.append(Message(role, parts, plain=plain))
-        else:
-            extras = {k: v for k, v in message.items() if k not in {"role", "content"}}
-            found.append(Message(role, parts, plain=plain, extras=extras))
+        content = message.get("content")
+        parts, plain = read_content(content, f"messages[{number}].content")
+        unknown = unknown_of_blocks(content, "content") if isinstance(content, list) else {}
+        if len(message) > 2:
+            set_aside(message, _MESSAGE, "", unknown)
+        found.append(Message(role, parts, plain=plain, extras=unknown))
     return tuple(found)
 
 
@@ -151,21 +157,24 @@ def _tool(tool: object, path: str) -> Tool:
     schema = tool.get("input_schema")
     if schema is not None and not isinstance(schema, dict):
         wrong(f"{path}.input_schema", "an object")
+    extras: dict[str, Any] = {}
+    set_aside(tool, _TOOL, "", extras)
     return Tool(
         name,
         _optional(tool, "description", str, f"{path}.description", "a string"),
         schema,
         flag_of(tool, "strict", f"{path}.strict"),
         cache=cache_of(tool),
-        extras={key: value for key, value in tool.items() if key not in _TOOL},
+        extras=extras,
     )
 
 
-def _tool_choice(choice: object) -> tuple[ToolChoice | None, bool | None]:
+def _tool_choice(choice: object, extras: dict[str, Any]) -> tuple[ToolChoice | None, bool | None]:
     if choice is None:
         return None, None
     if not isinstance(choice, dict):
         wrong("tool_choice", "an object")
+    set_aside(choice, _CHOICE, "tool_choice.", extras)
     serial = "disable_parallel_tool_use"
     told = flag_of(choice, serial, f"tool_choice.{serial}")
     parallel = None if told is None else not told
@@ -203,6 +212,7 @@ def _output(
             if not isinstance(schema, dict):
                 wrong("output_config.format.schema", "an object")
             output = OutputFormat("json_schema", schema)
+            set_aside(form, _FORMAT, "output_config.format.", extras)
         rest = {key: value for key, value in config.items() if key not in {"effort", "format"}}
         if output is None and form is not None:
             rest["format"] = form
@@ -216,6 +226,7 @@ def _output(
     mode = thinking.get("type") if isinstance(thinking, dict) else None
     if not isinstance(thinking, dict) or not isinstance(mode, str) or mode not in _MODES:
         wrong("thinking.type", "enabled, disabled, adaptive or between_tools")
+    set_aside(thinking, _THINKING, "thinking.", extras)
     display = thinking.get("display")
     reasoning = Reasoning(
         effort,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from providers.wire import WireError
 from providers.wire.translation.anthropic_codec import ANTHROPIC_CODEC
+from providers.wire.translation.chat_codec import CHAT_CODEC
 from providers.wire.translation.codec import FOREIGN_MARK, Row, Target
 from providers.wire.translation.conversation import (
     CacheControl,
@@ -385,6 +386,87 @@ def test_which_tool_to_call_and_how_many(
 )
 def test_every_tool(tool: dict[str, object], expected: Tool) -> None:
     assert decoded(tools=[tool]).tools == (expected,)
+
+
+def url(**members: object) -> dict[str, object]:
+    return {"type": "url", "url": "https://a.b/c", **members}
+
+
+TEXT = {"type": "text", "text": "x"}
+RESULT = {"type": "tool_result", "tool_use_id": "t"}
+
+
+@pytest.mark.parametrize(
+    ("block", "path"),
+    [
+        ({**TEXT, "mood": 1}, "mood"),
+        (
+            {**TEXT, "cache_control": {"type": "ephemeral", "mood": 1}},
+            "cache_control.mood",
+        ),
+        ({"type": "image", "source": url(), "transformations": {"x": "y"}}, "transformations"),
+        ({"type": "image", "source": url(detail="low")}, "source.detail"),
+        ({"type": "document", "source": url(), "filename": "f"}, "filename"),
+        ({"type": "document", "source": url(), "citations": {"mood": 1}}, "citations.mood"),
+        (
+            {"type": "document", "source": {"type": "content", "content": [{**TEXT, "a": 1}]}},
+            "source.content[0].a",
+        ),
+        ({"type": "tool_use", "id": "t", "name": "f", "toolset_name": "s"}, "toolset_name"),
+        (
+            {
+                "type": "tool_use",
+                "id": "t",
+                "name": "f",
+                "caller": {"type": "code", "tool_id": "s"},
+            },
+            "caller",
+        ),
+        ({**RESULT, "toolset_name": "s"}, "toolset_name"),
+        ({**RESULT, "content": [TEXT, {**TEXT, "a": 1}]}, "content[1].a"),
+        ({"type": "thinking", "thinking": "", "signature": "s", "mood": 1}, "mood"),
+        ({"type": "redacted_thinking", "data": "s", "mood": 1}, "mood"),
+        # These say nothing.
+        ({**TEXT, "mood": None}, None),
+        ({"type": "image", "source": url(), "transformations": {}}, None),
+        (
+            {"type": "tool_use", "id": "t", "name": "f", "caller": {"type": "direct"}},
+            None,
+        ),
+    ],
+)
+def test_a_member_that_only_anthropic_knows_is_named(
+    block: dict[str, object], path: str | None
+) -> None:
+    messages = [*HELLO, {"role": "user", "content": [TEXT, block]}]
+    found = decoded(messages).messages[1].extras
+    assert list(found) == ([] if path is None else [f"content[1].{path}"])
+    named = CHAT_CODEC.encode_request(decoded(messages), Target(model="m")).dropped
+    assert path is None or f"messages[1].content[1].{path}" in named
+
+
+@pytest.mark.parametrize(
+    ("members", "path"),
+    [
+        ({"system": [TEXT, {**TEXT, "mood": 1}]}, "system[1].mood"),
+        ({"thinking": {"type": "adaptive", "mood": 1}}, "thinking.mood"),
+        (
+            {"tool_choice": {"type": "auto", "mood": 1}, "tools": [{"name": "f"}]},
+            "tool_choice.mood",
+        ),
+        (
+            {"output_config": {"format": {"type": "json_schema", "schema": {}, "name": "n"}}},
+            "output_config.format.name",
+        ),
+        ({"messages": [{**HELLO[0], "mood": 1}]}, "messages[0].mood"),
+    ],
+)
+def test_a_member_of_an_option_that_only_anthropic_knows_is_named(
+    members: dict[str, object], path: str
+) -> None:
+    request = decoded(**members)
+    assert path in CHAT_CODEC.encode_request(request, Target(model="m")).dropped
+    assert path in ANTHROPIC_CODEC.encode_request(request, Target(model="m")).dropped
 
 
 def block_at(*blocks: object) -> dict[str, object]:
