@@ -13,7 +13,7 @@ from providers.wire.translation.anthropic_blocks import (
     read_content,
     wrong,
 )
-from providers.wire.translation.anthropic_unknown import set_aside, unknown_of_blocks
+from providers.wire.translation.anthropic_unknown import NOTHING, set_aside, unknown_of_blocks
 from providers.wire.translation.conversation import (
     Conversation,
     Effort,
@@ -128,8 +128,9 @@ def _messages(members: Mapping[str, Any], extras: dict[str, Any]) -> tuple[Messa
             wrong(f"messages[{number}].role", "user, assistant or system")
         content = message.get("content")
         parts, plain = read_content(content, f"messages[{number}].content")
-        unknown = unknown_of_blocks(content, "content") if isinstance(content, list) else {}
+        unknown = unknown_of_blocks(content, "content") if isinstance(content, list) else NOTHING
         if len(message) > 2:
+            unknown = {**unknown}
             set_aside(message, _MESSAGE, "", unknown)
         found.append(Message(role, parts, plain=plain, extras=unknown))
     return tuple(found)

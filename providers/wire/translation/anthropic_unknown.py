@@ -8,7 +8,10 @@ nothing. Blocks that are unknown as a whole are parts of their own and stay as t
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["set_aside", "unknown_of_blocks"]
+__all__ = ["NOTHING", "set_aside", "unknown_of_blocks"]
+
+NOTHING: Final[dict[str, Any]] = {}
+"""What is unknown where all is known; never to be changed."""
 
 _ANY: Final = frozenset({"type", "cache_control"})
 _CACHE: Final = frozenset({"type", "ttl"})
@@ -40,12 +43,11 @@ def unknown_of_blocks(content: list[Any], path: str) -> dict[str, Any]:
         content: The blocks, found to be good.
         path: The path of the array.
     """
+    if _are_usual(content):
+        return NOTHING
     found: dict[str, Any] = {}
     for number, block in enumerate(content):
-        kind = block["type"]
-        if kind == "text" and len(block) == 2:
-            continue
-        known = _BLOCKS.get(kind)
+        known = _BLOCKS.get(block["type"])
         if known is not None:
             _block(block, known, f"{path}[{number}]", found)
     return found
@@ -64,6 +66,30 @@ def set_aside(members: object, known: frozenset[str], path: str, into: dict[str,
         for name, value in members.items():
             if name not in known and value is not None and value != {}:
                 into[path + name] = value
+
+
+def _are_usual(content: list[Any]) -> bool:
+    """Tell whether blocks are of the commonest forms, without looking at them closely."""
+    for block in content:
+        kind, members = block["type"], len(block)
+        if kind == "text":
+            usual = members == 2
+        elif kind == "tool_use":
+            usual = members == 4 and "input" in block
+        elif kind == "tool_result":
+            inner = block.get("content")
+            usual = (
+                members == 3
+                and inner is not None
+                and (type(inner) is str or (type(inner) is list and _are_usual(inner)))
+            )
+        elif kind == "thinking":
+            usual = members == 3 and "signature" in block
+        else:
+            usual = kind not in _BLOCKS
+        if not usual:
+            return False
+    return True
 
 
 def _block(block: dict[str, Any], known: frozenset[str], path: str, found: dict[str, Any]) -> None:
