@@ -158,8 +158,9 @@ class BlockWriter:
         return {"type": "thinking", "thinking": part.text, "signature": part.signature}
 
     def _result(self, part: ToolResult, path: str) -> object:
-        if len(part.parts) == 1 and type(part.parts[0]) is Text and part.parts[0].cache is None:
-            return part.parts[0].text
+        only = part.parts[0] if len(part.parts) == 1 else None
+        if type(only) is Text and only.cache is None and not only.citations:
+            return only.text
         return self.blocks(part.parts, path)
 
     def _other(self, part: Part, path: str) -> dict[str, Any] | None:

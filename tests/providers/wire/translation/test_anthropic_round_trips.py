@@ -6,6 +6,7 @@ import typing
 from collections.abc import Iterable
 from typing import Any, Literal, Required, Union, get_args, get_origin
 
+import pytest
 import typing_extensions
 from anthropic.types import (
     ContentBlockParam,
@@ -168,6 +169,22 @@ def usual(value: Any) -> Any:
 
 def is_text(content: Any) -> bool:
     return isinstance(content, list) and len(content) == 1 and content[0].keys() == {"type", "text"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"type": "text", "text": "x", "citations": [{"type": "page_location", "cited_text": "x"}]},
+        {"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+    ],
+)
+def test_a_text_that_a_tool_returned_keeps_what_belongs_to_it(text: dict[str, Any]) -> None:
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [text]}
+    messages = [{"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
+    body = json.dumps({"model": TARGET.model, "max_tokens": 9, "messages": messages}).encode()
+    encoded = ANTHROPIC_CODEC.encode_request(ANTHROPIC_CODEC.decode_request(body), TARGET)
+    assert json.loads(encoded.body)["messages"] == messages
 
 
 @given(requests)
