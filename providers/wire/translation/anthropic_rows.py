@@ -165,6 +165,11 @@ def _block_rows() -> list[Row]:
         _block("image: base64", picture),
         _block("image: url", {"type": "image", "source": {"type": "url", "url": "https://a.b/c"}}),
         _block("image: file", {"type": "image", "source": {"type": "file", "file_id": "file_1"}}),
+        _block(
+            "image.transformations",
+            {**picture, "transformations": {"oversized_image": "error"}},
+            picture,
+        ),
         _block("document: base64", _document(_PDF, title="Paper")),
         _block("document: url", _document({"type": "url", "url": "https://a.b/c.pdf"})),
         _block("document: text", _document(plain, title="Page")),
@@ -199,6 +204,19 @@ def _block_rows() -> list[Row]:
         ),
         *(
             Row(
+                field=f"tool_use.{name}",
+                example=_request(
+                    [_HELLO, {"role": "assistant", "content": [{**_CALL, name: value}]}]
+                ),
+                without=_request(calls),
+            )
+            for name, value in (
+                ("caller", {"type": "code_execution_20260120", "tool_id": "srvtoolu_1"}),
+                ("toolset_name", "computer"),
+            )
+        ),
+        *(
+            Row(
                 field=f"tool_result{name}",
                 example=_request(
                     [*calls, {"role": "user", "content": [{**_RESULT, **members}]}], tools=[_TOOL]
@@ -210,6 +228,7 @@ def _block_rows() -> list[Row]:
                 ("", {}, ""),
                 (".content[]: text", {"content": [text]}, ""),
                 (".content[]: image", {"content": [text, picture]}, ""),
+                (".toolset_name", {"toolset_name": "computer"}, ""),
                 (".is_error", {"is_error": True}, "OpenAI has no field for it: its text says so."),
             )
         ),

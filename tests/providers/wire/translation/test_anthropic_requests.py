@@ -617,8 +617,11 @@ def written(request: Conversation, version: str) -> bytes:
 
 
 def listed(request: Conversation) -> Conversation:
-    """Return a request in which no content is one string: that is a matter of writing."""
-    messages = [msgspec.structs.replace(each, plain=False) for each in request.messages]
+    """Return a request in which no content is one string, and none has members set aside.
+
+    The one is a matter of writing; the other are named.
+    """
+    messages = [msgspec.structs.replace(each, plain=False, extras={}) for each in request.messages]
     return msgspec.structs.replace(request, messages=tuple(messages))
 
 
