@@ -74,6 +74,7 @@ async def exchange(task: Exchange, result: ExchangeResult) -> None:
             connection = await _begin(task, acquire)
             deadline = acquire.deadline
             head = await connection.read_head(deadline)
+        acquire.request = None  # it is sent, and would be held for as long as a stream lasts
         result.status = head.status
         if untouched:
             await relay_untouched(task, connection, head, result)
