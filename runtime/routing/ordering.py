@@ -246,7 +246,7 @@ class Plan(ABC):
         return self._some(self._seats, now) if self._seats else ()
 
     @abstractmethod
-    def _some(self, seats: Sequence[Seat], now: float) -> list[Candidate]:
+    def _some(self, seats: Sequence[Seat], now: float) -> Sequence[Candidate]:
         """Return the order among some, at least one, and use up a turn."""
 
     def _preferred(self, seats: Sequence[Seat], now: float) -> list[Seat]:

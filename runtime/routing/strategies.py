@@ -85,6 +85,42 @@ class RoundRobinPlan(Plan):
         return [seat for seat in seats if seat.at >= at] + [seat for seat in seats if seat.at < at]
 
 
+class _Drawn(Sequence[Candidate]):
+    """An order of which only the first is known; the others are ranked when somebody looks.
+
+    Nearly every request is answered by the first.
+    """
+
+    __slots__ = ("_first", "_rank", "_whole")
+
+    def __init__(self, first: Candidate, rank: Callable[[], list[Candidate]]) -> None:
+        self._first = first
+        self._rank = rank
+        self._whole: list[Candidate] | None = None
+
+    def _ranked(self) -> list[Candidate]:
+        whole = self._whole
+        if whole is None:
+            whole = self._whole = self._rank()
+        return whole
+
+    def __iter__(self) -> Iterator[Candidate]:
+        yield self._first
+        yield from self._ranked()[1:]
+
+    def __len__(self) -> int:
+        return len(self._ranked())
+
+    @overload
+    def __getitem__(self, at: int) -> Candidate: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Candidate]: ...
+
+    def __getitem__(self, at: int | slice) -> Candidate | list[Candidate]:
+        return self._ranked()[at]
+
+
 class LoadBalancedPlan(Plan):
     """Each member begins as many requests as its weight says, evenly spread.
 
@@ -99,23 +135,18 @@ class LoadBalancedPlan(Plan):
 
     __slots__ = ()
 
-    def _some(self, seats: Sequence[Seat], now: float) -> list[Candidate]:
+    def _some(self, seats: Sequence[Seat], now: float) -> Sequence[Candidate]:
         del now
-        if len(seats) == 1:
+        count = len(seats)
+        if count == 1:
             return [seats[0].candidate]
         tier = seats[0].tier
-        if seats[-1].tier == tier:
-            return _by_weight(seats, self._outlook.fraction)
-        # Whose turn it is matters among the cheapest only; the dearer stand in for them.
-        head = [seat for seat in seats if seat.tier == tier]
-        chosen = _by_weight(head, self._outlook.fraction)
-        rest = seats[len(head) :]
-        while rest:
-            tier = rest[0].tier
-            same = [seat for seat in rest if seat.tier == tier]
-            chosen += [seat.candidate for seat in _drawn(same, self._outlook.fraction)]
-            rest = rest[len(same) :]
-        return chosen
+        if seats[-1].tier != tier:
+            # Whose turn it is matters among the cheapest only; the dearer stand in for them.
+            count = sum(seat.tier == tier for seat in seats)
+        first = _turn_of(seats[:count])
+        fraction = self._outlook.fraction
+        return _Drawn(first.candidate, lambda: _by_weight(first, seats, fraction))
 
     def _preferred(self, seats: Sequence[Seat], now: float) -> list[Seat]:
         return sorted(seats, key=lambda seat: (seat.tier, -self._score(seat, now), seat.at))
@@ -189,42 +220,6 @@ class FastestFirstPlan(_MeasuredPlan):
 
     def _score(self, seat: Seat, now: float) -> float:
         return seat.first_token.cost(now, seat.in_flight.count)
-
-
-class _Drawn(Sequence[Candidate]):
-    """An order of which only the first is known; the others are ranked when somebody looks.
-
-    Nearly every request is answered by the first.
-    """
-
-    __slots__ = ("_first", "_rank", "_whole")
-
-    def __init__(self, first: Candidate, rank: Callable[[], list[Candidate]]) -> None:
-        self._first = first
-        self._rank = rank
-        self._whole: list[Candidate] | None = None
-
-    def _ranked(self) -> list[Candidate]:
-        whole = self._whole
-        if whole is None:
-            whole = self._whole = self._rank()
-        return whole
-
-    def __iter__(self) -> Iterator[Candidate]:
-        yield self._first
-        yield from self._ranked()[1:]
-
-    def __len__(self) -> int:
-        return len(self._ranked())
-
-    @overload
-    def __getitem__(self, at: int) -> Candidate: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[Candidate]: ...
-
-    def __getitem__(self, at: int | slice) -> Candidate | list[Candidate]:
-        return self._ranked()[at]
 
 
 class AdaptivePlan(_MeasuredPlan):
@@ -342,8 +337,8 @@ class HealthAwarePlan(Plan):
         return self.health[seat.provider]
 
 
-def _by_weight(seats: Sequence[Seat], fraction: Callable[[], float]) -> list[Candidate]:
-    """Give the next turn among some, and draw those to follow."""
+def _turn_of(seats: Sequence[Seat]) -> Seat:
+    """Give the next turn among some."""
     total = 0.0
     chosen = seats[0]
     most = -math.inf
@@ -354,13 +349,21 @@ def _by_weight(seats: Sequence[Seat], fraction: Callable[[], float]) -> list[Can
         if credit > most:
             chosen, most = seat, credit
     chosen.turn.credit -= total
-    ordered = [chosen.candidate]
-    others = [seat for seat in seats if seat is not chosen]
-    if len(others) > 1:
-        others = _drawn(others, fraction)
-    for seat in others:
-        ordered.append(seat.candidate)  # noqa: PERF401 - the same without a frame of its own
-    return ordered
+    return chosen
+
+
+def _by_weight(
+    first: Seat, seats: Sequence[Seat], fraction: Callable[[], float]
+) -> list[Candidate]:
+    """Return one and the others after it, drawn tier by tier, the cheapest first."""
+    rest = [seat for seat in seats if seat is not first]
+    chosen = [first.candidate]
+    while rest:
+        tier = rest[0].tier
+        same = [seat for seat in rest if seat.tier == tier]
+        chosen += [seat.candidate for seat in _drawn(same, fraction)]
+        rest = rest[len(same) :]
+    return chosen
 
 
 def _drawn(seats: Sequence[Seat], fraction: Callable[[], float]) -> list[Seat]:
