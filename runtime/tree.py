@@ -40,12 +40,17 @@ from supervision import Backoff, ChildSpec, Table, dynamic_supervisor, superviso
 
 __all__ = ["Doorway", "Shared", "breaker", "doors", "tree"]
 
-_RESTARTS = 100
+_RESTARTS = 1000
 """Restarts within five seconds before a supervisor gives up. Many, because a person may kill parts
-as fast as he likes; a part that fails by itself is slowed down long before by the back-off."""
+as fast as he likes, all the root's at once; a part that fails by itself is slowed down long before
+by the back-off."""
 
 _PERIOD = 5.0
-_BACKOFF = Backoff(first=0.01, factor=2.0, maximum=5.0, jitter=0.5, healthy_after=5.0)
+_BACKOFF = Backoff(
+    first=0.01, factor=2.0, maximum=5.0, jitter=0.5, healthy_after=5.0, after_kill=0.1
+)
+"""A part that was killed is back at once however often that happens: without the poller nothing
+comes in or goes out, and upstreams would seem slow that are not."""
 
 _one_for_one = partial(supervisor, max_restarts=_RESTARTS, max_seconds=_PERIOD, backoff=_BACKOFF)
 

@@ -71,6 +71,8 @@ class Backoff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         maximum: cap in seconds.
         jitter: the share of the wait that is random, 0 to 1.
         healthy_after: seconds of life after which the count starts again.
+        after_kill: cap in seconds where the child was killed: an order from outside says nothing
+            of its health. ``None``: the same as ``maximum``.
     """
 
     first: float = 0.1
@@ -78,6 +80,7 @@ class Backoff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     maximum: float = 30.0
     jitter: float = 0.5
     healthy_after: float = 60.0
+    after_kill: float | None = None
 
     def problems(self) -> list[str]:
         """What is wrong with the values, one sentence each."""
@@ -94,18 +97,23 @@ class Backoff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found.append(
                 f"backoff.healthy_after must be 0 or more seconds, not {self.healthy_after!r}"
             )
+        if self.after_kill is not None and not self.after_kill >= 0:
+            found.append(f"backoff.after_kill must be 0 or more seconds, not {self.after_kill!r}")
         return found
 
-    def delay(self, attempt: int, chance: random.Random) -> float:
+    def delay(self, attempt: int, chance: random.Random, *, killed: bool = False) -> float:
         """The wait before one restart.
 
         Args:
             attempt: 1 for the first restart in a row.
             chance: where the jitter comes from.
+            killed: whether the last life was ended by a kill.
 
         Returns:
             Seconds, between ``(1 - jitter)`` times the full wait and the full wait.
         """
         # 2 ** 1023 is the last power a float holds; the cap is long reached by then.
         full = min(self.maximum, self.first * self.factor ** min(attempt - 1, 512))
+        if killed and self.after_kill is not None:
+            full = min(full, self.after_kill)
         return full * (1 - self.jitter * chance.random())

@@ -54,6 +54,7 @@ class Child:
         ignored: whether its last start said that there is nothing to do.
         restarts: restarts by the supervisor so far.
         last_exit: why the last one ended.
+        killed: whether the last one was told to end by a kill.
         retries: restarts in a row without a healthy period, for the back-off.
         below: of a supervisor: what its former entries counted, by name.
         poison: how often which message has crashed it.
@@ -63,6 +64,7 @@ class Child:
         "below",
         "ignored",
         "incarnation",
+        "killed",
         "last_exit",
         "name",
         "owned",
@@ -95,6 +97,7 @@ class Child:
         self.restarts = 0
         self.retries = 0
         self.last_exit: Reason | None = None
+        self.killed = False
         self.below: dict[str, Former] | None = None
         self.poison: dict[object, int] | None = None
 
@@ -378,6 +381,7 @@ class Process(Node, ABC):
         self.finished = True
         self.exit_reason = reason
         child.last_exit = reason
+        child.killed = self._kill_reason is not None
         if child.process is self:
             child.process = None
         self.accepting = False

@@ -104,7 +104,7 @@ class StaticSupervisor(SupervisorProcess):
             await self._start_waiting(ticket)
         else:
             system = self.child.system
-            delay = backoff.delay(child.retries, system.chance)
+            delay = backoff.delay(child.retries, system.chance, killed=child.killed)
             system.timers.after(delay, lambda: self.tell(Due(ticket)))
 
     def _affected(self, child: Child) -> list[Child]:

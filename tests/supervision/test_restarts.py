@@ -435,6 +435,50 @@ def test_backoff_grows_is_capped_and_jitter_takes_a_share_off() -> None:
     assert 2 <= min(delays) < max(delays) <= 4
 
 
+def test_backoff_after_a_kill_has_a_cap_of_its_own() -> None:
+    chance = random.Random(1)
+    capped = Backoff(first=1, factor=2, maximum=10, jitter=0, after_kill=3)
+    assert [capped.delay(n, chance, killed=True) for n in (1, 2, 3, 4, 5)] == [1, 2, 3, 3, 3]
+    assert [capped.delay(n, chance) for n in (1, 2, 3, 4, 5)] == [1, 2, 4, 8, 10]
+    uncapped = Backoff(first=1, factor=2, maximum=10, jitter=0)
+    assert uncapped.delay(4, chance, killed=True) == 8
+
+
+async def test_a_killed_child_waits_less_than_one_that_fails_by_itself(
+    autojump_clock: Any,
+) -> None:
+    starts: list[float] = []
+
+    class Timed(Victim):
+        async def init(self) -> None:
+            await trio.sleep(0.25)
+            starts.append(trio.current_time())
+
+    root = supervisor(
+        "root",
+        [ChildSpec("a", Timed)],
+        max_restarts=100,
+        backoff=Backoff(first=1, factor=2, maximum=60, jitter=0, healthy_after=30, after_kill=2),
+    )
+    async with open_system(root, reports=quiet()) as system:
+        waits = []
+        for how in ("kill", "kill", "kill", "crash", "kill", "kill in its start"):
+            before = trio.current_time()
+            if how == "crash":
+                system.ref("a").cast(ValueError())
+            else:
+                system.kill("a")
+            if how == "kill in its start":
+                await trio.sleep(2.1)
+                before = trio.current_time()
+                assert state(system, "a") == "starting"
+                system.kill("a")
+            await trio.sleep(20)
+            waits.append(starts[-1] - 0.25 - before)
+            await trio.lowlevel.checkpoint()
+        assert waits == [1, 2, 2, 8, 2, 2]
+
+
 async def test_backoff_waits_longer_each_time_and_begins_anew_after_a_healthy_period(
     autojump_clock: Any,
 ) -> None:

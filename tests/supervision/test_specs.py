@@ -69,6 +69,7 @@ def test_all_mistakes_are_named_at_once() -> None:
         ({"backoff": Backoff(maximum=0)}, "backoff.maximum must not be less than first"),
         ({"backoff": Backoff(jitter=2)}, "backoff.jitter must be between 0 and 1"),
         ({"backoff": Backoff(healthy_after=-1)}, "backoff.healthy_after must be 0 or more"),
+        ({"backoff": Backoff(after_kill=-1)}, "backoff.after_kill must be 0 or more seconds"),
     ],
 )
 def test_each_mistake_in_a_supervisor_has_its_own_sentence(
