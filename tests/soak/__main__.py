@@ -55,7 +55,9 @@ def _report(findings: Findings) -> int:
         f"complete: {findings.availability:.3%}; {findings.failed_over} of them after a fail-over"
     )
     print(f"streams that broke and were resumed: {findings.resumed}")
-    print(f"killed: {dict(findings.kills)}")
+    kills = findings.kills
+    print(f"killed: {kills.done.total()} parts of {kills.due} that were due: {dict(kills.done)}")
+    print(f"  {kills.down} were down when it was their turn; slowest order {kills.slowest:.2f} s")
     print(f"memory: {findings.resident[0]:.1f} to {findings.resident[-1]:.1f} MiB")
     for text, count in findings.honest.most_common(10):
         print(f"  {count} times {text}")

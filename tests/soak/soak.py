@@ -1,16 +1,17 @@
 """A soak: steady load, random kills, and a count of what every single asker got."""
 
-import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 import trio
 
 from tests.soak.askers import Ask, Outcome, ask
-from tests.soak.client import Client, CutError
+from tests.soak.client import Client
+from tests.soak.killer import Killer, Kills
 from tests.soak.plan import DIALECTS
 from tests.support.daemon import Daemon
 
@@ -23,18 +24,6 @@ _MOST_AT_ONCE = 500
 """Requests in flight beyond which no more are sent until some are answered: the machine does not
 keep up, and what is tested is not how much it can take."""
 
-_LOOK = 0.5
-"""Seconds between two looks at who is there to be killed."""
-
-_CONNECTION = "connection:"
-_ROOT = "standby"
-_CUTS_CLIENTS = frozenset({"connections", "doors"})
-"""Supervisors of the client connections themselves: their death cuts every client off, which no
-daemon can answer. They are left alone; single connections are killed."""
-
-_UPSTREAM = "simulator"
-"""Simulators stand for the world outside: they fail by their schedule and are not killed."""
-
 
 class Findings(msgspec.Struct, kw_only=True):
     """What a soak found.
@@ -45,12 +34,11 @@ class Findings(msgspec.Struct, kw_only=True):
         verdicts: How many got which kind of outcome.
         failed_over: Complete answers that took more than one attempt.
         resumed: Complete streams that broke and were gone on with by another provider.
-        kills: Parts killed, by name without number.
-        connections_killed: Client connections among them.
+        kills: What became of the kills.
         first_wrong: The first few outcomes that must not be.
         honest: The honest errors by what they say, the commonest ones.
         resident: Resident memory in MiB: at the beginning of the load, then at regular times.
-        left: What was still in flight at the providers when all askers had their answers.
+        left: What was still counted as under way when all askers had their answers.
     """
 
     seconds: float = 0.0
@@ -58,12 +46,11 @@ class Findings(msgspec.Struct, kw_only=True):
     verdicts: Counter[str] = msgspec.field(default_factory=Counter)
     failed_over: int = 0
     resumed: int = 0
-    kills: Counter[str] = msgspec.field(default_factory=Counter)
-    connections_killed: int = 0
+    kills: Kills = msgspec.field(default_factory=Kills)
     first_wrong: list[str] = []
     honest: Counter[str] = msgspec.field(default_factory=Counter)
     resident: list[float] = []
-    left: int = 0
+    left: Mapping[str, int] = {}
 
     @property
     def availability(self) -> float:
@@ -77,12 +64,11 @@ class Findings(msgspec.Struct, kw_only=True):
         lost = self.asked - self.verdicts.total()
         if lost:
             found.append(f"{lost} requests got no outcome at all")
-        if self.verdicts["cut"] > self.connections_killed:
+        if self.verdicts["cut"] > self.kills.connections:
             cut = self.verdicts["cut"]
-            found.append(f"{cut} were cut off, {self.connections_killed} connections were killed")
-        if self.left:
-            found.append(f"{self.left} requests are still counted as in flight")
-        return found
+            found.append(f"{cut} were cut off, {self.kills.connections} connections were killed")
+        found += [f"{many} {what} are still counted" for what, many in self.left.items() if many]
+        return [*found, *self.kills.mistakes()]
 
     def growth(self) -> float:
         """Return by how many MiB the memory grew from the first to the last third's least."""
@@ -132,10 +118,15 @@ class Soak:
         began = time.monotonic()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_memory, findings, seconds)
+            killer = None
             if self._kill_every is not None:
-                nursery.start_soon(self._kill, client, findings, self._kill_every)
+                findings.kills.every = self._kill_every
+                killer = Killer(self._daemon.socket, findings.kills, self._dice)
+                nursery.start_soon(killer.run)
             await self._load(client, findings, seconds)
             self._over = True
+            if killer is not None:
+                killer.over = True
         findings.seconds = time.monotonic() - began
         await client.aclose()
         await self._settle(findings)
@@ -190,68 +181,36 @@ class Soak:
         elif outcome.verdict == "wrong" and len(findings.first_wrong) < 5:
             findings.first_wrong.append(outcome.detail)
 
-    async def _kill(self, client: Client, findings: Findings, every: float) -> None:
-        """Kill one part after another, drawn from all there are."""
-        victims: Sequence[str] = ()
-        looked = -_LOOK
-        due = trio.current_time()
-        while not self._over:
-            due += every
-            await trio.sleep_until(due)
-            if trio.current_time() >= looked + _LOOK:
-                looked = trio.current_time()
-                try:
-                    looked_at = await client.ask("GET", "/supervision/tree")
-                except CutError:
-                    continue  # the connection that was killed before was this one
-                victims = _victims(json.loads(looked_at.body)["tree"])
-            name = self._dice.choice(victims)
-            try:
-                killed = (await client.ask("POST", f"/supervision/{name}/kill")).status == 200
-            except CutError:
-                killed = True  # the order came over the very connection
-            if killed:
-                findings.kills[name.partition(":")[0]] += 1
-                findings.connections_killed += name.startswith(_CONNECTION)
-
     async def _watch_memory(self, findings: Findings, seconds: float) -> None:
         pause = max(0.5, seconds / 60)
         while not self._over:
             findings.resident.append(self._daemon.resident() / 2**20)
             self._say(
                 f"{findings.asked} asked, {dict(findings.verdicts)}, "
-                f"{findings.kills.total()} kills, {findings.resident[-1]:.1f} MiB"
+                f"{findings.kills.done.total()} kills, {findings.resident[-1]:.1f} MiB"
             )
             await trio.sleep(pause)
 
     async def _settle(self, findings: Findings) -> None:
         """See that nothing is left in flight, once the last breath is drawn."""
         for _ in range(100):
-            providers = await trio.to_thread.run_sync(self._daemon.get, "/health/providers")
-            findings.left = sum(each["in_flight"] for each in providers.values())
-            if not findings.left:
+            detailed = await trio.to_thread.run_sync(self._daemon.get, "/health/detailed")
+            findings.left = _left(detailed)
+            if not any(findings.left.values()):
                 return
             await trio.sleep(0.05)
 
 
-def _victims(tree: dict[str, object]) -> Sequence[str]:
-    """Return the names that may be killed; of all client connections together one at most.
-
-    The many connections would otherwise be nearly all who are killed.
-    """
-    names: list[str] = []
-    connections: list[str] = []
-
-    def walk(node: dict[str, object]) -> None:
-        name = str(node["name"])
-        if name.startswith(_CONNECTION):
-            connections.append(name)
-        elif name != _ROOT and name not in _CUTS_CLIENTS and not name.startswith(_UPSTREAM):
-            names.append(name)
-        children = node.get("children") or []
-        assert isinstance(children, list)
-        for child in children:
-            walk(child)
-
-    walk(tree)
-    return [*names, *connections[-1:]]
+def _left(detailed: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return all that the daemon counts as under way, each count by what it counts."""
+    admission, providers = detailed["admission"], detailed["providers"].values()
+    members = [
+        member for group in detailed["groups"].values() for member in group["standing"]["order"]
+    ]
+    return {
+        "requests at the doors": admission["in_flight"],
+        "bytes of bodies": admission["held_bytes"],
+        "connections lent": sum(each["in_flight"] for each in providers),
+        "requests in queues": sum(each["queued"] for each in providers),
+        "attempts": sum(member["in_flight"] for member in members),
+    }

@@ -19,7 +19,7 @@ async def test_every_request_of_a_chaotic_minute_gets_one_complete_answer_or_one
     try:
         findings = await Soak(daemon, rate=200, kill_every=0.1, seed=1).run(40)
         assert findings.mistakes() == []
-        assert findings.kills.total() > 100
+        assert findings.kills.done.total() >= 360
         assert findings.resumed > 0
         assert findings.verdicts["complete"] > findings.verdicts["honest"]
         names = await trio.to_thread.run_sync(daemon.nodes)
