@@ -84,7 +84,7 @@ class ProviderActor(Actor):
         self._sweep_at = math.inf
         self._sweep_timer: Timer | None = None
         self._served = 0
-        self._abandoned = 0
+        self._unserved = 0
         self._opened = 0
         self._last_error: str | None = None
 
@@ -155,8 +155,8 @@ class ProviderActor(Actor):
 
     @property
     def _freed(self) -> int:
-        """How many exchanges have made room for others."""
-        return self._served + self._abandoned
+        """How many have made room for others: served, left, or failed for want of a connection."""
+        return self._served + self._unserved
 
     def _take_idle(self) -> ClientConnection | None:
         """Return the most recently used idle connection that is still open."""
@@ -181,7 +181,7 @@ class ProviderActor(Actor):
         """An asker left before its answer began: the upstream need not go on."""
         connection.close()
         self._busy.discard(connection)
-        self._abandoned += 1
+        self._unserved += 1
         self._open_where_needed()
 
     def _hand_on(self, connection: ClientConnection, *, kept: bool = True) -> None:
@@ -244,6 +244,7 @@ class ProviderActor(Actor):
         self._last_error = failure.message
         waiter = self._waiting.take(kept=False)
         if waiter is not None:
+            self._unserved += 1
             waiter.fail(failure)
         self._open_where_needed()
 

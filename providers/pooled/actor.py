@@ -114,6 +114,7 @@ class PooledProviderActor(ProviderActor):
         kind: FailureKind = "tls" if isinstance(failure, TLSError) else "connect"
         self._last_error = str(failure)
         self._busy.discard(exchange)
+        self._unserved += 1
         caller.fail(Failure(kind, self._provider.name, str(failure)))
         self._open_where_needed()
 

@@ -12,6 +12,7 @@ from providers.actor import Acquire, Release
 from providers.failures import Failure
 from providers.http import ConnectionLost, DeadlineExceeded, ProtocolError, UpstreamConnection
 from providers.rate_limits import exhausted_for
+from providers.service_rate import retry_after
 from providers.wire import AnswerFault
 from runtime.routing.exchange import Exchange, ExchangeResult
 from runtime.routing.limits import patience_for, too_late
@@ -114,14 +115,20 @@ async def _begin(task: Exchange, acquire: Acquire) -> UpstreamConnection:
     except CallTimeout as late:
         if trio.current_time() >= task.job.answer_by:
             raise _no_connection(task) from late
-        raise Failure("queue_full", task.provider.name, str(late)) from late
+        raise _not_taken(task, late) from late
     except Failure as failure:
         if failure.kind == "queue_full" and trio.current_time() >= task.job.answer_by:
             raise _no_connection(task) from failure
         raise
     except MailboxFull as full:
-        raise Failure("queue_full", task.provider.name, str(full)) from full
+        raise _not_taken(task, full) from full
     return connection
+
+
+def _not_taken(task: Exchange, why: Exception) -> Failure:
+    """Say that the provider's actor has more messages than it can look at."""
+    again = retry_after(0, None)
+    return Failure("queue_full", task.provider.name, str(why), retry_after=again)
 
 
 def _no_connection(task: Exchange) -> Failure:

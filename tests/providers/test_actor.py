@@ -1,6 +1,7 @@
 """A provider's task: admission, its queue, its connections, and its end."""
 
 import contextlib
+import socket
 from pathlib import Path
 
 import pytest
@@ -303,6 +304,30 @@ async def test_who_waits_is_told_as_soon_as_it_is_clear_that_it_waits_in_vain(
                 await hurried[-1].wait()
         assert "too late" in caught.value.message
         assert trio.current_time() < 20
+
+
+async def test_who_waits_in_vain_for_an_upstream_that_cannot_be_reached_is_told_early(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as first:
+        full.bind(str(tmp_path / "full"))
+        full.listen(0)
+        first.connect(str(tmp_path / "full"))  # nobody else gets in, and nobody is refused
+        url = "http+unix://" + str(tmp_path / "full").replace("/", "%2F") + "/v1"
+        provider = scripted.provider("a", base_url=url, max_connections=2, connect_timeout=1.0)
+        async with rig({"a": provider}) as running:
+            calls = [asked(running, 12.0) for _ in range(40)]
+            with pytest.raises(Failure) as caught:
+                await calls[0].wait()
+            assert caught.value.kind == "connect"
+            with pytest.raises(Failure) as caught:
+                await calls[-1].wait()
+            assert caught.value.kind == "queue_full"
+            assert "too late" in caught.value.message
+            assert trio.current_time() < 6  # ten attempts in five seconds have shown the rate
+            with pytest.raises(Failure) as caught:
+                await calls[10].wait()
+            assert caught.value.kind == "connect", "its turn comes in time"
 
 
 async def test_time_in_the_queue_is_not_taken_from_the_time_for_the_answer(

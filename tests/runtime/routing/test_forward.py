@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from providers.actor import ProviderActor
 from providers.failures import Failure
 from runtime.routing.breaker import BreakerSettings
 from runtime.routing.gave_up import GaveUp
@@ -285,3 +286,32 @@ async def test_a_request_that_crashes_its_provider_again_is_not_given_to_it_a_th
         assert running.system.ref("provider:a").incarnation == 3
         monkeypatch.undo()
         assert (await running.ask("a")).served == "a", "other requests are not held against it"
+
+
+async def test_who_finds_a_full_mailbox_is_told_when_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr(ProviderActor, "mailbox_limit", 0)
+    async with one(tmp_path) as running:
+        ended = await gave_up(running)
+        assert ended.last.kind == "queue_full"
+        assert ended.shed
+        assert ended.retry_after == 1.0
+
+
+async def test_who_was_not_even_looked_at_in_time_is_told_when_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async def slow(actor: ProviderActor, message: object) -> None:
+        del actor, message
+        await trio.sleep(20)
+
+    monkeypatch.setattr(ProviderActor, "handle_cast", slow)
+    provider = scripted.provider("a", tmp_path / "a", answer_timeout=10.0)
+    async with rig({"a": provider}) as running:
+        running.system.ref("provider:a").cast("keep busy")
+        await wait_all_tasks_blocked()
+        ended = await gave_up(running)
+        assert ended.last.kind == "queue_full"
+        assert ended.shed
+        assert ended.retry_after == 1.0
