@@ -43,7 +43,7 @@ JOINED: Final = frozenset(_JOINERS)
 
 _FIRST_LOOK = 0.02
 _PATIENCE = 10.0
-"""Seconds: how soon and for how long to look whether the only provider's task is back."""
+"""Seconds: how soon and for how long to look whether the tasks of those who are left are back."""
 
 
 def summed(parts: Iterable[Usage | None]) -> Usage | None:
@@ -227,7 +227,8 @@ class Resumption:
         answer = self._answer
         failure = result.broken
         assert failure is not None, "the stream broke"
-        self._broke.add(provider)
+        if not _was_killed(failure):
+            self._broke.add(provider)
         error = answer.stream.error
         begun = answer.begun
         obstacle = answer.cut()
@@ -244,36 +245,43 @@ class Resumption:
             result.delivered = True
             return False
         failures = [failure]
-        candidates: Sequence[Candidate] = [
-            each for each in self._candidates if each.provider not in self._broke
-        ]
-        if not candidates:
-            candidates = await self._same_again(failure)
-        for candidate in candidates:
-            job = self._continued(candidate)
-            if job is None:
-                continue
-            try:
-                failed = await ask(candidate, candidates, job)
-            except GaveUp as gave_up:
-                failures.append(gave_up.last)
-                break
-            if failed is None:
-                self.resumed += begun
-                _LOG.info(
-                    "%s: the stream of %s is continued by %s: %s",
-                    request_id,
-                    provider,
-                    candidate.provider,
-                    failure.message,
-                )
-                return True
-            failures.append(failed)
+        left = [each for each in self._candidates if each.provider not in self._broke]
+        # Another one first: the task of one that was killed is not back yet.
+        left.sort(key=lambda each: each.provider == provider)
+        candidates: Sequence[Candidate] = left
+        until = min(trio.current_time() + _PATIENCE, self._job.deadline)
+        while candidates:
+            killed: list[Candidate] = []
+            for candidate in candidates:
+                job = self._continued(candidate)
+                if job is None:
+                    continue
+                try:
+                    failed = await ask(candidate, candidates, job)
+                except GaveUp as gave_up:
+                    failures.append(gave_up.last)
+                    killed.clear()
+                    break
+                if failed is None:
+                    self.resumed += begun
+                    _LOG.info(
+                        "%s: the stream of %s is continued by %s: %s",
+                        request_id,
+                        provider,
+                        candidate.provider,
+                        failure.message,
+                    )
+                    return True
+                failures.append(failed)
+                if _was_killed(failed):
+                    killed.append(candidate)
+            candidates = await self._back(killed, until)
         answer.broken = False
         self.not_resumed = "nobody"
         if not begun:
             raise GaveUp(failures, 0, provider)
-        others = "; ".join(f"{each.provider}: {each.message}" for each in failures[1:])
+        told = dict.fromkeys(f"{each.provider}: {each.message}" for each in failures[1:])
+        others = "; ".join(told)
         message = f"{answer.message}; nobody could continue the answer"
         _LOG.info("%s: %s: %s", request_id, message, others or "there is no other provider")
         answer.give_up(error, f"{message}: {others}" if others else message)
@@ -301,17 +309,27 @@ class Resumption:
             job, request=request, answer_by=job.deadline, answer_by_whom=job.deadline_by
         )
 
-    async def _same_again(self, failure: Failure) -> Sequence[Candidate]:
-        """Return the only provider there is, once its task is back, if it was killed."""
-        names = {each.provider for each in self._candidates}
-        if len(names) != 1 or failure.kind != "provider_down" or failure.crashed:
-            return ()
-        upstream = self._means.upstream(failure.provider)
-        if upstream is None:
-            return ()
-        until = min(trio.current_time() + _PATIENCE, self._job.deadline)
-        while not upstream.actor.alive:
-            if trio.current_time() >= until:
-                return ()
+    async def _back(self, killed: Sequence[Candidate], until: float) -> Sequence[Candidate]:
+        """Return those whose tasks are back, as soon as there are any; none when that is too late.
+
+        Their supervisor is bringing them back, and no upstream is any the worse for it.
+
+        Args:
+            killed: Those whose tasks were killed.
+            until: How long to look.
+        """
+        while killed and trio.current_time() < until:
             await trio.sleep(_FIRST_LOOK)
-        return self._candidates[:1]
+            back = [each for each in killed if self._runs(each)]
+            if back:
+                return back
+        return ()
+
+    def _runs(self, candidate: Candidate) -> bool:
+        upstream = self._means.upstream(candidate.provider)
+        return upstream is not None and upstream.actor.alive
+
+
+def _was_killed(failure: Failure) -> bool:
+    """Tell whether a provider's task was ended by others: that says nothing about its upstream."""
+    return failure.kind == "provider_down" and not failure.crashed

@@ -232,6 +232,69 @@ async def test_the_only_provider_goes_on_itself_when_its_task_was_killed(
         assert made.kinds() == ["a provider_down", "a ok"]
 
 
+async def test_those_whose_tasks_are_being_restarted_are_waited_for(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    hangs = sends(ROLE, event(content=SENT), end="silent")
+    async with running(tmp_path, [hangs, rest("four")], rest("four")) as made:
+        asker = Asker()
+        root = made.system.supervisor("root")
+
+        async def stop_all() -> None:
+            await asker.first.wait()
+            await root.terminate_child("providers")
+            await trio.sleep(5)
+            await root.restart_child("providers")
+
+        made.nursery.start_soon(stop_all)
+        await ask(made, asker)
+        assert stream_text(events(asker.body), "openai") == "one two three four"
+        assert made.kinds() == ["a provider_down", "b ok"], "another one before the same again"
+        assert made.finished[0].ok
+
+
+async def test_those_whose_tasks_do_not_come_back_are_not_waited_for_longer_than_ten_seconds(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    hangs = sends(ROLE, event(content=SENT), end="silent")
+    async with running(tmp_path, hangs, rest("four")) as made:
+        asker = Asker()
+        stopped: list[float] = []
+
+        async def stop_all() -> None:
+            await asker.first.wait()
+            stopped.append(trio.current_time())
+            await made.system.supervisor("root").terminate_child("providers")
+
+        made.nursery.start_soon(stop_all)
+        await ask(made, asker)
+        assert trio.current_time() - stopped[0] == pytest.approx(10, abs=0.1)
+        assert asker.ended == "broken"
+        assert asker.error is not None
+        assert asker.error.count("b: its task is being restarted") == 1
+
+
+async def test_one_whose_task_was_killed_goes_on_again_after_another_one_was_killed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    first = sends(ROLE, event(content=SENT), end="silent")
+    second = sends(ROLE, event(content="four "), end="silent")
+    async with running(tmp_path, [first, rest("five")], second) as made:
+        asker = Asker()
+
+        async def kill() -> None:
+            await asker.first.wait()
+            made.system.kill("provider:a")
+            await trio.sleep(1)
+            assert b"four" in asker.body
+            made.system.kill("provider:b")
+
+        made.nursery.start_soon(kill)
+        await ask(made, asker)
+        assert stream_text(events(asker.body), "openai") == "one two three four five"
+        assert made.kinds() == ["a provider_down", "b provider_down", "a ok"]
+
+
 async def test_a_tool_call_cut_in_the_middle_has_sent_nothing_of_it(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
