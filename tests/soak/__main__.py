@@ -10,8 +10,8 @@ from tests.soak.plan import Trouble, soak_config
 from tests.soak.soak import Findings, Soak
 from tests.support.daemon import Daemon
 
-_MOST_GROWTH = 8.0
-"""MiB by which the memory may grow between the first and the last third of a run."""
+_MOST_GROWTH = 2.0
+"""MiB by which the memory may grow between the middle and the last third of a run."""
 
 
 def main() -> int:
@@ -59,6 +59,7 @@ def _report(findings: Findings) -> int:
     print(f"killed: {kills.done.total()} parts of {kills.due} that were due: {dict(kills.done)}")
     print(f"  {kills.down} were down when it was their turn; slowest order {kills.slowest:.2f} s")
     print(f"memory: {findings.resident[0]:.1f} to {findings.resident[-1]:.1f} MiB")
+    print(f"honest errors: {dict(findings.failed)}")
     for text, count in findings.honest.most_common(10):
         print(f"  {count} times {text}")
     for mistake in mistakes:

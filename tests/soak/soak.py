@@ -36,7 +36,8 @@ class Findings(msgspec.Struct, kw_only=True):
         resumed: Complete streams that broke and were gone on with by another provider.
         kills: What became of the kills.
         first_wrong: The first few outcomes that must not be.
-        honest: The honest errors by what they say, the commonest ones.
+        honest: The honest errors by what they say.
+        failed: The same by how was asked: ``plain``, ``streamed``, or ``to be resumed``.
         resident: Resident memory in MiB: at the beginning of the load, then at regular times.
         left: What was still counted as under way when all askers had their answers.
     """
@@ -49,6 +50,7 @@ class Findings(msgspec.Struct, kw_only=True):
     kills: Kills = msgspec.field(default_factory=Kills)
     first_wrong: list[str] = []
     honest: Counter[str] = msgspec.field(default_factory=Counter)
+    failed: Counter[str] = msgspec.field(default_factory=Counter)
     resident: list[float] = []
     left: Mapping[str, int] = {}
 
@@ -71,9 +73,12 @@ class Findings(msgspec.Struct, kw_only=True):
         return [*found, *self.kills.mistakes()]
 
     def growth(self) -> float:
-        """Return by how many MiB the memory grew from the first to the last third's least."""
+        """Return by how many MiB the memory grew from the middle third's least to the last one's.
+
+        In the first third it grows to what the load needs at its worst, and keeps that.
+        """
         third = max(1, len(self.resident) // 3)
-        return min(self.resident[-third:]) - min(self.resident[:third])
+        return min(self.resident[-third:]) - min(self.resident[-2 * third : -third])
 
 
 class Soak:
@@ -169,15 +174,17 @@ class Soak:
             outcome = await ask(client, one, self._expected)
         finally:
             self._in_flight -= 1
-        self._count(outcome, findings)
+        self._count(one, outcome, findings)
 
-    def _count(self, outcome: Outcome, findings: Findings) -> None:
+    def _count(self, one: Ask, outcome: Outcome, findings: Findings) -> None:
         findings.verdicts[outcome.verdict] += 1
         if outcome.verdict == "complete":
             findings.failed_over += outcome.attempts > 1
             findings.resumed += outcome.resumed
         elif outcome.verdict == "honest":
             findings.honest[outcome.detail[:150]] += 1
+            how = "to be resumed" if one.resume else "streamed" if one.stream else "plain"
+            findings.failed[how] += 1
         elif outcome.verdict == "wrong" and len(findings.first_wrong) < 5:
             findings.first_wrong.append(outcome.detail)
 

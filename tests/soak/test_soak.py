@@ -29,6 +29,20 @@ async def test_every_request_of_a_chaotic_minute_gets_one_complete_answer_or_one
         await trio.to_thread.run_sync(daemon.end_hard)
 
 
+async def test_killed_parts_cost_nobody_an_answer_but_a_stream_that_is_not_to_be_resumed() -> None:
+    daemon = Daemon(soak_config("calm"))
+    daemon.expects_trouble = True
+    await trio.to_thread.run_sync(daemon.start)
+    try:
+        findings = await Soak(daemon, rate=200, kill_every=0.1, seed=3).run(15)
+        assert findings.mistakes() == []
+        assert set(findings.failed) <= {"streamed"}, findings.honest
+        assert findings.resumed > 0
+        assert findings.failed_over > 0
+    finally:
+        await trio.to_thread.run_sync(daemon.end_hard)
+
+
 async def test_with_one_provider_down_nearly_every_request_is_answered() -> None:
     daemon = Daemon(soak_config("one_down"))
     await trio.to_thread.run_sync(daemon.start)
