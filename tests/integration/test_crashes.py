@@ -1,6 +1,7 @@
 """Parts of the daemon are killed while they work; every request is answered all the same."""
 
 import http.client
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -185,6 +186,27 @@ def test_the_tree_counts_restarts_and_says_why(daemon: Daemon) -> None:
     assert telemetry["restarts"] >= 1
     assert "kill" in str(telemetry["last_exit"])
     assert any("telemetry" in str(event) for event in shown["events"])
+
+
+@pytest.mark.parametrize("name", ["door:unix", "poller", "deadlines", "telemetry", "failover"])
+def test_a_request_that_was_half_sent_and_those_after_it_are_answered_on_the_same_connection(
+    daemon: Daemon, upstreams: Upstreams, name: str
+) -> None:
+    upstreams.first = LockStep()
+    upstreams.first.allow(100)
+    asked = request_body("anthropic", "anthropic", stream=True)
+    whole = raw.post(PATHS["anthropic"], json.dumps(asked).encode())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(PATIENCE)
+        client.connect(str(daemon.socket))
+        for cut in (10, len(whole) - 10):
+            client.sendall(whole[:cut])
+            daemon.kill_and_wait(name)
+            client.sendall(whole[cut:])
+            assert text_of(raw.read(client, "POST"), "anthropic", stream=True) == TEXT
+        daemon.kill_and_wait(name)
+        client.sendall(whole)
+        assert text_of(raw.read(client, "POST"), "anthropic", stream=True) == TEXT
 
 
 @pytest.mark.parametrize("name", ["connections", "doors"])

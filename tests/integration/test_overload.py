@@ -285,3 +285,24 @@ def test_two_thousand_requests_to_one_slow_provider_are_each_answered_or_refused
     assert daemon.ask("POST", PATHS["openai"], body("later")).status == 200
     eventually(lambda: admission(daemon)["in_flight"] == 0, "nothing was left behind")
     daemon.wait_health("slow", in_flight=0, queued=0, clients_waiting=0)
+
+
+def test_who_waits_in_a_full_queue_is_answered_though_the_provider_is_killed_again_and_again(
+    start_daemon: StartDaemon,
+) -> None:
+    slow = {**simulated(latency="100ms"), "max_connections": 4, "queue_limit": 50}
+    daemon = start_daemon(config({"slow": slow}, {"chat": group("slow", model="sim-1")}))
+    with Crowd(daemon.socket, 300, PATHS["openai"], body("crowd")) as crowd:
+        for name in ("provider:slow", "poller", "provider:slow", "providers", "deadlines") * 2:
+            daemon.kill_and_wait(name)
+        replies = crowd.replies()
+    statuses = Counter(reply.status for reply in replies)
+    assert set(statuses) == {200, 503}
+    assert statuses[200] >= 54, "whoever had a place, or one in the queue"
+    for reply in replies:
+        if reply.status == 503:
+            assert_told_to_come_again(reply, 503)
+    eventually(lambda: admission(daemon)["in_flight"] == 0, "nothing was left behind")
+    daemon.wait_health("slow", in_flight=0, queued=0, clients_waiting=0)
+    (chat,) = daemon.get("/health/detailed")["groups"].values()
+    assert [member["in_flight"] for member in chat["standing"]["order"]] == [0]
