@@ -32,15 +32,17 @@ class FailoverBoard:
         standings: How the members have done.
         first_tokens: How soon each member's first token is to be expected.
         opened: Whether a manager has published here before.
+        due: When the plan of each group is to be remade, where that is so; the manager's alone.
     """
 
-    __slots__ = ("first_tokens", "opened", "plans", "standings")
+    __slots__ = ("due", "first_tokens", "opened", "plans", "standings")
 
     def __init__(self) -> None:
         self.plans: Table[str, Plan] = Table(name="the plans of the failover groups")
         self.standings = Standings()
         self.first_tokens = FirstTokens()
         self.opened: Published[bool] = Published(initial=False, name="the failover board")
+        self.due: dict[str, float] = {}
 
     def counts(self, attempt: Attempt) -> bool:
         """Count an ordinary success where it is published; tell whether it was one.
@@ -173,7 +175,9 @@ class FailoverManager(Actor):
         for plan in board.plans.values():
             # Rows of the incarnation before become this one's; its plans go on as they are.
             self._plans.put(plan.group.name, plan)
-            self._rebalance_later(plan)
+            if plan.rebalances:
+                name = plan.group.name
+                self._rebalance_at(name, board.due.get(name, trio.current_time()))
         if not board.opened.value:
             for group in self._groups:
                 self._publish(group)
@@ -214,6 +218,7 @@ class FailoverManager(Actor):
         known = message.name in self._board.plans
         self._plans.delete(message.name)
         self._cancel_timer(message.name)
+        self._board.due.pop(message.name, None)
         self._board.standings.forget(message.name)
         return known
 
@@ -234,12 +239,15 @@ class FailoverManager(Actor):
         self._rebalance_later(plan)
 
     def _rebalance_later(self, plan: Plan) -> None:
-        group = plan.group
-        self._cancel_timer(group.name)
+        name = plan.group.name
+        self._cancel_timer(name)
+        self._board.due.pop(name, None)
         if plan.rebalances:
-            self._timers[group.name] = self.send_after(
-                group.rebalance_interval, _Rebalance(group.name)
-            )
+            self._rebalance_at(name, trio.current_time() + plan.group.rebalance_interval)
+
+    def _rebalance_at(self, name: str, due: float) -> None:
+        self._board.due[name] = due
+        self._timers[name] = self.send_after(due - trio.current_time(), _Rebalance(name))
 
     def _cancel_timer(self, group: str) -> None:
         timer = self._timers.pop(group, None)

@@ -97,8 +97,27 @@ async def test_rebalancing_goes_on_after_the_manager_was_killed(
         await house.kill()
         house.health = {"a": 0.3}
         assert house.order() == "abc"
-        await trio.sleep(10.1)
+        await trio.sleep(5.1)
         assert house.order() == "bca"
+
+
+async def test_a_manager_that_is_killed_again_and_again_rebalances_when_it_is_time(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with opened("health_aware", rebalance_interval=10.0) as house:
+        house.health = {"a": 0.3}
+        for _ in range(3):
+            await trio.sleep(3)
+            await house.kill()
+        assert house.order() == "abc"
+        await trio.sleep(1.1)
+        assert house.order() == "bca"
+        house.health = {}
+        await trio.sleep(8)
+        await house.kill()
+        assert house.order() == "bca"
+        await trio.sleep(2.1)
+        assert house.order() == "abc"
 
 
 async def test_a_group_that_is_dropped_is_not_rebalanced_back(
