@@ -23,13 +23,16 @@ from supervision import (
     Down,
     StartFailed,
     System,
+    Timer,
 )
 
 __all__ = ["Additions"]
 
 _PATIENCE: Final = 10.0
 _LOOK_AGAIN: Final = 0.05
-"""Seconds to wait for a supervisor that is being restarted, and between two looks."""
+_LOOK_AGAIN_AT_MOST: Final = 5.0
+"""Seconds to wait for a supervisor that is being restarted, and between two looks: at first, and
+where a child does not start again."""
 
 
 class Additions:
@@ -109,6 +112,9 @@ class _Keeper(Actor):
         self._system = system
         self._added = added
         self._watched: set[str] = set()
+        self._whole: set[str] = set()
+        self._pauses: dict[str, float] = {}  # of those with a child that does not start
+        self._timer: Timer | None = None
 
     async def init(self) -> None:
         """Begin to watch; the supervisors are looked at once this actor runs."""
@@ -123,6 +129,8 @@ class _Keeper(Actor):
         """Take note that a supervisor has ended, or that it is time to look again."""
         if isinstance(message, Down):
             self._watched.discard(message.ref.name)
+            self._whole.discard(message.ref.name)
+            self._pauses.pop(message.ref.name, None)
         if isinstance(message, Down | _Look):
             await self._look()
 
@@ -132,19 +140,42 @@ class _Keeper(Actor):
 
     async def _look(self) -> None:
         """Watch every supervisor that has been added to, and put back what one has lost."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waits = []
         for supervisor, specs in self._added.items():
-            ref = self._system.ref(supervisor)
-            if supervisor in self._watched:
+            if supervisor in self._whole:
                 continue
-            if ref.alive:
+            ref = self._system.ref(supervisor)
+            if not ref.alive:
+                waits.append(_LOOK_AGAIN)
+                continue
+            if supervisor not in self._watched:
                 self._watched.add(supervisor)
                 self.monitor(ref)
-                await self._restore(supervisor, specs)
-        if len(self._watched) < len(self._added):
-            self.send_after(_LOOK_AGAIN, _Look())
+            if await self._restore(supervisor, specs):
+                self._whole.add(supervisor)
+                self._pauses.pop(supervisor, None)
+            else:
+                pause = min(2 * self._pauses.get(supervisor, _LOOK_AGAIN), _LOOK_AGAIN_AT_MOST)
+                self._pauses[supervisor] = pause
+                waits.append(pause)
+        if waits:
+            self._timer = self.send_after(min(waits), _Look())
 
-    async def _restore(self, supervisor: str, specs: Sequence[ChildSpec]) -> None:
+    async def _restore(self, supervisor: str, specs: Sequence[ChildSpec]) -> bool:
+        """Put back what a supervisor has lost; tell whether all of it is there.
+
+        One that does not start is not kept by its supervisor, so that nobody else tries again.
+        """
         handle = self._system.supervisor(supervisor)
+        whole = True
         for spec in specs:
-            with suppress(AlreadyStarted, AlreadyPresent, ActorDown, StartFailed):
+            try:
                 await handle.start_child(spec, timeout=_PATIENCE)
+            except (AlreadyStarted, AlreadyPresent):
+                pass
+            except (ActorDown, StartFailed):
+                whole = False
+        return whole
