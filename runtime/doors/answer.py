@@ -120,8 +120,12 @@ class DoorAnswer:
             self._head = rendered
 
     def events(self, events: bytes) -> None:
-        """Send further events."""
-        self._connection.write(chunk(events) if self._chunked else events)
+        """Send further events, after the head where there were none before."""
+        framed = chunk(events) if self._chunked else events
+        if self._head:
+            framed = self._head + framed
+            self._head = b""
+        self._connection.write(framed)
 
     def finish(self, events: bytes) -> None:
         """Send the last events and the end of the stream in one write."""

@@ -83,3 +83,16 @@ async def test_one_who_leaves_while_some_is_still_to_be_sent_has_gone(asked: Ask
     await asked.leave()
     with pytest.raises(AskerGone):
         await asked.answer.drain()
+
+
+async def test_a_stream_whose_first_events_say_nothing_begins_with_its_head(asked: Asked) -> None:
+    asked.answer.begin(HEAD, b"", "p", 1)
+    asked.answer.events(b"data: 1\n\n")
+    asked.answer.events(b"data: 2\n\n")
+    asked.answer.finish(b"data: [DONE]\n\n")
+    received = asked.client.recv(65536)
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert received.count(b"HTTP/1.1") == 1
+    assert received.endswith(
+        b"\r\n\r\n9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+    )
