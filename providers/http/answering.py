@@ -145,6 +145,10 @@ class Answering(Waiting):
             self._relay = relay
             try:
                 await self._wait(relay.deadline)
+            except DeadlineExceeded:
+                # What came in that very moment has been taken all the same, be it the end of all.
+                if not relay.stopped:
+                    raise
             finally:
                 self._relay = None
         if relay.error is not None:

@@ -1,6 +1,8 @@
 """Bodies handed over in the poller's turn, and requests begun on somebody's behalf."""
 
 import math
+import os
+import select
 from collections.abc import Callable
 
 import pytest
@@ -184,4 +186,30 @@ async def test_that_a_large_request_is_out_is_no_news_of_its_answer(client: Make
     await upstream.send_all(CHUNKED_HEAD)
     while not news:
         await trio.lowlevel.checkpoint()
+    connection.close()
+
+
+async def test_the_end_that_comes_in_the_moment_of_a_deadline_is_no_silence(
+    client: MakeClient,
+) -> None:
+    connection, upstream = await started(client)
+    got: list[bytes] = []
+
+    def take(data: bytes) -> bool:
+        got.append(data)
+        return False
+
+    going_on: list[bool] = []
+
+    async def relaying() -> None:
+        going_on.append(await connection.relay(take, 30, math.inf))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(relaying)
+        await wait_all_tasks_blocked()
+        connection.on_deadline()  # the wheel's turn comes just before the poller's
+        os.write(upstream.socket.fileno(), piece(b"the end") + b"0\r\n\r\n")
+        connection.on_events(select.EPOLLIN)
+    assert got == [b"the end"]
+    assert going_on == [True]
     connection.close()
