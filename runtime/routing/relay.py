@@ -5,6 +5,7 @@ is raised. What is wrong later is told to the asker, as the end of a stream that
 that is passed through is neither: whatever it is, it goes on as it comes.
 """
 
+import contextlib
 from typing import Protocol
 
 import trio
@@ -295,6 +296,8 @@ async def _rest(
     while not reader.finished:
         piece = await connection.read_piece(deadline)
         rest += reader.feed(piece) if piece else reader.end()
+        if len(rest) > _HELD_LIMIT:
+            raise Failure("bad_answer", task.provider.name, "the stream does not come to its end")
         if reader.error is not None:
             raise task.provider.handle_stream_error(reader.error)
         if not piece and not reader.finished:
@@ -330,6 +333,8 @@ async def _relay_events(task: Exchange, connection: UpstreamConnection, reader: 
         try:
             going_on = await connection.relay(take, stall, end)
             last = b"" if going_on or reader.finished else reader.end()
+            if last:
+                (answer.finish if reader.finished else answer.events)(last)
         except DeadlineExceeded:
             if trio.current_time() >= end:
                 raise not_whole(task.job, task.provider.settings, task.started) from None
@@ -341,10 +346,10 @@ async def _relay_events(task: Exchange, connection: UpstreamConnection, reader: 
             raise Failure("broken_stream", name, str(error)) from error
         except AnswerFault as fault:
             if fault.events:
-                answer.events(fault.events)
+                # What cannot be translated ends the stream as well; it is broken already.
+                with contextlib.suppress(AnswerFault):
+                    answer.events(fault.events)
             raise Failure("broken_stream", name, fault.message) from fault
-        if last:
-            (answer.finish if reader.finished else answer.events)(last)
         if reader.finished:
             return
         if reader.error is not None:

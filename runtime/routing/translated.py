@@ -32,7 +32,7 @@ class TranslatedAnswer:
         provider: The provider's dialect.
     """
 
-    __slots__ = ("_answer", "_asker", "_provider", "_stream", "_translation")
+    __slots__ = ("_answer", "_asker", "_provider", "_stream", "_translation", "_waiting")
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class TranslatedAnswer:
         self._asker = asker
         self._provider = provider
         self._stream: StreamTranslator | None = None
+        self._waiting: tuple[ResponseHead, str, int] | None = None
 
     def complete(self, head: ResponseHead, body: bytes, provider: str, attempts: int) -> None:
         """Send a whole plain answer."""
@@ -56,9 +57,11 @@ class TranslatedAnswer:
         """Send the head of a streamed answer and its first events."""
         assert isinstance(self._translation, Translation), "a count is never streamed"
         self._stream = self._translation.stream()
-        translated = self._stream.feed(events)
-        head = self._head(head, b"text/event-stream; charset=utf-8")
-        self._answer.begin(head, translated, provider, attempts)
+        if events:
+            self._begin(head, self._stream.feed(events), provider, attempts)
+        else:
+            # All of it comes in one piece: nothing begins before that has proved translatable.
+            self._waiting = head, provider, attempts
 
     def events(self, events: bytes) -> None:
         """Send what further events amount to."""
@@ -70,14 +73,21 @@ class TranslatedAnswer:
     def finish(self, events: bytes) -> None:
         """Send the last events and end the stream properly."""
         assert self._stream is not None, "a stream begins with a head"
-        self._answer.finish(self._stream.finish(events))
+        translated = self._stream.finish(events)
+        if self._waiting is not None:
+            (head, provider, attempts), self._waiting = self._waiting, None
+            self._begin(head, b"", provider, attempts)
+        self._answer.finish(translated)
 
     def break_off(self, message: str | None) -> None:
         """End the stream as broken; with the upstream's own error, in the asker's dialect."""
-        error = None if self._stream is None else self._stream.error
-        if message is None and error is not None:
-            event = self._asker.encode_stream_error(error.status or 502, error.message)
-            self._answer.events(event)
+        if message is None:
+            error = None if self._stream is None else self._stream.error
+            if error is None:
+                message = "the upstream sent an error"
+            else:
+                event = self._asker.encode_stream_error(error.status or 502, error.message)
+                self._answer.events(event)
         self._answer.break_off(message)
 
     @property
@@ -92,6 +102,10 @@ class TranslatedAnswer:
             AskerGone: When there is nobody left to take it.
         """
         await self._answer.drain()
+
+    def _begin(self, head: ResponseHead, events: bytes, provider: str, attempts: int) -> None:
+        head = self._head(head, b"text/event-stream; charset=utf-8")
+        self._answer.begin(head, events, provider, attempts)
 
     def _head(self, head: ResponseHead, content_type: bytes) -> ResponseHead:
         """Return the answer's head as a provider of the asker's API would have sent it."""

@@ -112,7 +112,7 @@ class ChatStreamDecoder(StreamDecoder):
             self._tier = chunk.service_tier
         choices = chunk.choices
         if not choices:
-            return _NOTHING
+            return _NOTHING if chunk.usage is not None else self._other(data)
         out: list[ReplyEvent] = []
         if not self._begun:
             assert isinstance(chunk, Answer)
@@ -143,6 +143,18 @@ class ChatStreamDecoder(StreamDecoder):
         stop = decode_stop(self._reason, called=called, refused=self._refused)
         out.append(Finished(stop, usage=decode_usage(self._usage, self._tier)))
         return out
+
+    def _other(self, data: bytes) -> Sequence[ReplyEvent]:
+        """Look at a chunk that says nothing of the answer: errors have more than one shape."""
+        try:
+            body = msgspec.json.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return _NOTHING
+        found = read_error(body) if isinstance(body, dict) else None
+        if found is None:
+            return _NOTHING
+        self._over = True
+        return (Failed(found),)
 
     def _failed(self, error: object, *, named: bool) -> Sequence[ReplyEvent]:
         self._over = True

@@ -22,6 +22,9 @@ from providers.wire.values import UpstreamError
 
 __all__ = ["StreamTranslator", "Translation"]
 
+_NOT_AS_SAID = (WireError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
+"""What comes of an answer that is not what the provider's API says it sends."""
+
 
 class Translation:
     """Translates one request for one provider, and what it answers for the asker.
@@ -83,7 +86,7 @@ class Translation:
             if self._custom:
                 reply = with_custom_calls(reply, self._custom)
             return self._front.encode_reply(reply, self._frame, self.dropped)
-        except (LookupError, TypeError, ValueError, RecursionError) as error:
+        except _NOT_AS_SAID as error:
             raise AnswerFault(f"the upstream's answer cannot be translated: {error}") from error
 
     def stream(self) -> "StreamTranslator":
@@ -132,8 +135,8 @@ class StreamTranslator:
         """
         try:
             return self._encoded(self._decoded(events))
-        except (LookupError, TypeError, ValueError, RecursionError) as error:
-            raise AnswerFault(f"an event of the stream cannot be translated: {error}") from error
+        except _NOT_AS_SAID as error:
+            raise _untranslatable(error) from error
 
     def _decoded(self, events: bytes) -> list[ReplyEvent]:
         if b"\r" in events:
@@ -157,7 +160,11 @@ class StreamTranslator:
         Raises:
             AnswerFault: See ``feed``.
         """
-        return self.feed(events) + self._encoded(self._decoder.end())
+        last = self.feed(events)
+        try:
+            return last + self._encoded(self._decoder.end())
+        except _NOT_AS_SAID as error:
+            raise _untranslatable(error) from error
 
     def _encoded(self, events: Sequence[ReplyEvent]) -> bytes:
         if not events:
@@ -168,3 +175,7 @@ class StreamTranslator:
         if self._custom is not None:
             events = self._custom.turned(events)
         return self._encoder.encode(events)
+
+
+def _untranslatable(error: Exception) -> AnswerFault:
+    return AnswerFault(f"an event of the stream cannot be translated: {error}")
