@@ -26,7 +26,7 @@ come. What is not among them is asked in words, which all understand: later mode
 no version, other servers.
 """
 
-_THINKING = frozenset({"thinking", "redacted_thinking"})
+_THINKING = ("thinking", "redacted_thinking")  # what is looked for may be of any type
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
@@ -41,14 +41,15 @@ class AnthropicContinuation(Continuation):
     def __init__(self, request: bytes) -> None:
         super().__init__(request)
         self._input: dict[str, Any] = {}
+        self._later: dict[str, Any] = {}
         self._tooling = False
         self._last: Literal["text", "thinking"] | None = None
         self._blocks = 0
         self._open: int | None = None
         self._next = 0
         self._merge: int | None = None
-        self._merging: object = None
-        self._indexes: dict[object, int | None] = {}
+        self._merging: int | None = None
+        self._indexes: dict[int, int | None] = {}
 
     @classmethod
     def style(
@@ -69,11 +70,14 @@ class AnthropicContinuation(Continuation):
         return b"".join([*out, _STOP])
 
     def _take(self, event: bytes, name: bytes, data: bytes, out: list[bytes]) -> None:
+        if name == b"error":
+            self.error = event  # its data may be mere words
+            return
         content = self._decoded(data)
         kind = content.get("type")
         if not isinstance(kind, str):
             kind = name.decode(errors="replace")
-        if kind == "error" or name == b"error":
+        if kind == "error":
             self.error = event
         elif kind == "ping":
             out.append(event)
@@ -91,9 +95,7 @@ class AnthropicContinuation(Continuation):
             out.append(event)
             return
         if kind == "message_start" and not self._input:
-            message = data.get("message")
-            usage = message.get("usage") if isinstance(message, dict) else None
-            self._input = dict(usage) if isinstance(usage, dict) else {}
+            self._input = _usage_of(data)
         if kind == "message_delta" and part.get("stop_reason"):
             self.whole = True
         if kind == "content_block_start":
@@ -124,8 +126,10 @@ class AnthropicContinuation(Continuation):
 
     def _join(self, event: bytes, kind: str, data: dict[str, Any], out: list[bytes]) -> None:
         """Make a continuation's event one of the joined answer."""
-        index = data.get("index", 0)
+        index = data.get("index")
+        index = index if isinstance(index, int) else 0
         if kind == "message_start":
+            self._later = _usage_of(data)
             return
         if kind == "content_block_start":
             self._start(index, data, out)
@@ -137,7 +141,8 @@ class AnthropicContinuation(Continuation):
                 return
             delta = data.get("delta")
             if index == self._merging and isinstance(delta, dict) and "text" in delta:
-                text = self._seam.feed(delta["text"])
+                given = delta["text"]
+                text = self._seam.feed(given) if isinstance(given, str) else ""
                 if not text:
                     return
                 data = {**data, "delta": {**delta, "text": text}}
@@ -149,7 +154,7 @@ class AnthropicContinuation(Continuation):
         else:
             self._pass(event, kind, data, out)
 
-    def _start(self, index: object, data: dict[str, Any], out: list[bytes]) -> None:
+    def _start(self, index: int, data: dict[str, Any], out: list[bytes]) -> None:
         block = data.get("content_block")
         block = block if isinstance(block, dict) else {}
         kind = block.get("type")
@@ -159,7 +164,8 @@ class AnthropicContinuation(Continuation):
         if kind == "text" and self._merge is not None:
             self._indexes[index] = self._merge
             self._merge, self._merging = None, index
-            text = self._seam.feed(block.get("text") or "")
+            begun = block.get("text")
+            text = self._seam.feed(begun) if isinstance(begun, str) else ""
             if text:
                 self._send_text(text, self._indexes[index], out)
             return
@@ -194,11 +200,21 @@ class AnthropicContinuation(Continuation):
         self._pass(event, kind, data, out)
 
     def _total(self, counted: object) -> dict[str, Any]:
-        """Return the usage of the joined answer: the input as first told, all of the output."""
+        """Return the usage of the joined answer: the input as first told, all of the output.
+
+        A provider of another API tells its input only at the end, which a broken stream never had:
+        then it is the present provider's, less what was added to the prompt.
+        """
         usage = dict(counted) if isinstance(counted, dict) else {}
-        for name, value in self._input.items():
-            if name in usage and name != "output_tokens" and "input" in name:
-                usage[name] = value
+        if any(value for name, value in self._input.items() if "input" in name):
+            for name, value in self._input.items():
+                if name in usage and name != "output_tokens" and "input" in name:
+                    usage[name] = value
+        else:
+            usage = {**self._later, **usage}
+            fresh = usage.get("input_tokens")
+            if isinstance(fresh, int):
+                usage["input_tokens"] = max(0, fresh - self._added)
         output = usage.get("output_tokens")
         usage["output_tokens"] = self._base + (output if isinstance(output, int) else 0)
         return usage
@@ -210,6 +226,7 @@ class AnthropicContinuation(Continuation):
         return "thinking" if self._last == "thinking" else None
 
     def _begin_joining(self) -> None:
+        self._later = {}
         self._tooling = False
         self._next = self._blocks
         self._merge = self._open
@@ -221,3 +238,10 @@ class AnthropicContinuation(Continuation):
     ) -> None:
         del style, translated
         body.pop("thinking", None)
+
+
+def _usage_of(start: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the usage that a ``message_start`` tells."""
+    message = start.get("message")
+    usage = message.get("usage") if isinstance(message, dict) else None
+    return dict(usage) if isinstance(usage, dict) else {}

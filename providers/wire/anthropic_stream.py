@@ -160,9 +160,10 @@ class AnthropicStreamReader(StreamReader):
 def _holds_token(part: Mapping[str, object]) -> bool:
     """Tell whether a block or a delta holds something of the answer, and is not just an opening."""
     kind = part.get("type")
-    if kind in {"text", "text_delta"}:
+    # Tuples, as it may be of any type.
+    if kind in ("text", "text_delta"):
         return bool(part.get("text"))
-    if kind in {"thinking", "thinking_delta"}:
+    if kind in ("thinking", "thinking_delta"):
         return bool(part.get("thinking"))
     # A tool call, a tool's result, a redacted thought, a citation, a signature: tokens in any case.
     return True

@@ -5,6 +5,7 @@ what could not be joined if the stream broke there (a tool call, the ending), ma
 has another provider go on, and rewrites that one's events so that the asker sees a single answer.
 """
 
+import json
 import math
 import re
 from abc import ABC, abstractmethod
@@ -132,11 +133,13 @@ class Continuation(ABC):
         What was held back is forgotten: it has never been sent.
 
         Returns:
-            Why the answer cannot be continued; None when it can.
+            Why the answer cannot be continued; None when it can, or is ``whole``.
         """
         if self._obstacle is None:
             self._obstacle = self._obstacle_now(self._original())
-        if self.whole or self._obstacle is not None:
+        if self.whole and self._obstacle != "choices":
+            return None  # nobody needs to go on; of several choices only one is known to be whole
+        if self._obstacle is not None:
             return self._obstacle
         self._held.clear()
         self._held_size = 0
@@ -246,7 +249,12 @@ class Continuation(ABC):
         self._held_size = 0
 
     def _decoded(self, data: bytes) -> dict[str, Any]:
-        decoded: dict[str, Any] = _decoder.decode(data)
+        decoded: dict[str, Any]
+        try:
+            decoded = _decoder.decode(data)
+        except msgspec.ValidationError:
+            # A number too large for it, in a member that the stream's reader had no need to read.
+            decoded = json.loads(data)
         return decoded
 
 

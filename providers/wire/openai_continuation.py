@@ -7,6 +7,7 @@ import msgspec
 
 from providers.wire.continuation import Continuation, Obstacle, ResumeStyle
 from providers.wire.openai_stream import read_error
+from providers.wire.translation.chat_reply import list_texts
 
 __all__ = ["OpenAIContinuation"]
 
@@ -57,8 +58,11 @@ class OpenAIContinuation(Continuation):
             self._flush_seam(out)
             self._end(event, out)
             return
+        if name == b"error":
+            self.error = event  # its data may be mere words
+            return
         chunk = self._decoded(data)
-        if read_error(chunk, is_error=name == b"error") is not None:
+        if read_error(chunk) is not None:
             self.error = event
             return
         if not self._joining:
@@ -89,8 +93,13 @@ class OpenAIContinuation(Continuation):
                 self._holding = True
             if choice.get("finish_reason"):
                 self._holding = self.whole = True
-            if isinstance(delta.get("content"), str):
-                texts.append(delta["content"])
+            content = delta.get("content")
+            if isinstance(content, str):
+                texts.append(content)
+            elif isinstance(content, list):
+                thought, text = list_texts(content)
+                texts.append(text)
+                self._reasoned = self._reasoned or bool(thought)
             self._role = self._role or "role" in delta
             self._reasoned = self._reasoned or any(delta.get(key) for key in _REASONING)
         if self._holding and self._obstacle is None:
@@ -127,6 +136,8 @@ class OpenAIContinuation(Continuation):
             for key in _REASONING:
                 delta.pop(key, None)
         content = delta.pop("content", None)
+        if isinstance(content, list):
+            content = self._text_of(content, out)
         if isinstance(content, str):
             text = self._seam.feed(content)
             if text:
@@ -141,13 +152,27 @@ class OpenAIContinuation(Continuation):
             return []
         return [{**choice, "delta": delta}]
 
+    def _text_of(self, parts: list[Any], out: list[bytes]) -> str:
+        """Return the text of a content that is a list; its thoughts go out for themselves."""
+        text = list_texts(parts)[1]
+        if not (self._reasoned or self._characters):
+            thoughts = [
+                each for each in parts if isinstance(each, dict) and each.get("type") == "thinking"
+            ]
+            if thoughts:
+                self._send_delta({"content": thoughts}, out)
+        return text
+
     def _flush_seam(self, out: list[bytes]) -> None:
         text = self._seam.flush()
         if text:
             self._send_text(text, out)
 
     def _send_text(self, text: str, out: list[bytes]) -> None:
-        choice = {"index": 0, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
+        self._send_delta({"content": text}, out)
+
+    def _send_delta(self, delta: dict[str, Any], out: list[bytes]) -> None:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
         self._send({"choices": [choice]}, out)
 
     def _send(self, chunk: dict[str, Any], out: list[bytes]) -> None:
