@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import trio
 
 from providers.failures import Failure
+from providers.wire import AnswerFault
 from runtime.outcome import Finished
 from runtime.routing.answer import Answer
 from runtime.routing.exchange import ExchangeResult
@@ -94,11 +95,14 @@ class Run:
             await self._rounds()
             if self._resumable is not None and self._resumable.broken:
                 await self._resume(self._resumable)
-        except GaveUp:
+        except GaveUp as gave_up:
             setbacks = self._setbacks
             if setbacks is None or setbacks.refusal is None:
                 raise
-            await self._deliver(*setbacks.refusal)
+            try:
+                await self._deliver(*setbacks.refusal)
+            except AnswerFault:
+                raise gave_up from None  # it cannot be translated, and nothing of it was sent
 
     async def _resume(self, answer: ResumableAnswer) -> None:
         """Have a stream that broke continued by others, as often as it takes."""
@@ -138,10 +142,6 @@ class Run:
     async def _deliver(self, refusal: Refusal, result: ExchangeResult) -> None:
         """Send a refusal that was held back: nobody else has answered."""
         answer: Answer = self._answer
-        self._result = result
-        self._asked = refusal.provider
-        self.status = refusal.head.status
-        result.committed = result.served = True
         if refusal.crossing is not None:
             answer = refusal.crossing.back(answer)
         if refusal.stream:
@@ -149,6 +149,10 @@ class Run:
             answer.finish(refusal.answer)
         else:
             answer.complete(refusal.head, refusal.answer, refusal.provider, self.attempts)
+        self._result = result
+        self._asked = refusal.provider
+        self.status = refusal.head.status
+        result.committed = result.served = True
         await answer.drain()
         result.delivered = True
 
