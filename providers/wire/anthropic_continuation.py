@@ -152,6 +152,9 @@ class AnthropicContinuation(Continuation):
             self._close_text(out)
             self._send(kind, {**data, "usage": self._total(data.get("usage"))}, out)
         else:
+            if kind == "message_stop":  # without a message_delta, after which nothing is held
+                self._close_seam(out)
+                self._close_text(out)
             self._pass(event, kind, data, out)
 
     def _start(self, index: int, data: dict[str, Any], out: list[bytes]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from runtime.routing.gave_up import GaveUp
 from runtime.routing.plan import Candidate
 from runtime.routing.route import Route
 from tests.providers import scripted
@@ -305,3 +306,45 @@ async def test_a_refusal_that_never_ends_is_not_gathered_for_ever(
         )
         assert stream_text(events(asker.body), "openai") == "hello"
         assert made.kinds() == ["a bad_answer", "b ok"]
+
+
+async def test_a_message_that_stops_without_saying_why_has_all_its_text(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The text that may repeat what was sent is held back, and must not be forgotten."""
+    first = sends(*anthropic_opening(), *anthropic_tokens(["one two three four "]), cut=True)
+    rest = sends(
+        *anthropic_opening(), *anthropic_tokens(["one two"]), anthropic_event("message_stop", {})
+    )
+    servers = [scripted.Upstream(tmp_path / "a", first), scripted.Upstream(tmp_path / "b", rest)]
+    made_of = {name: scripted.provider(name, tmp_path / name, kind="anthropic") for name in "ab"}
+    async with rig(made_of, *servers) as made:
+        asker = await ask(made, dialect="anthropic")
+        assert stream_text(events(asker.body), "anthropic") == "one two three four one two"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refusal_that_was_kept_and_cannot_be_translated_is_a_failure(
+    stream: bool, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    block = {"type": "text", "text": 7}
+    whole = {**anthropic_answer(), "content": [block], "stop_reason": "refusal"}
+    told = [
+        anthropic_opening()[0],
+        anthropic_event("content_block_start", {"index": 0, "content_block": block}),
+        anthropic_event("message_delta", {"delta": {"stop_reason": "refusal"}}),
+        anthropic_event("message_stop", {}),
+    ]
+    plain = scripted.says(scripted.plain(json.dumps(whole).encode()))
+    server = scripted.Upstream(tmp_path / "a", sends(b"".join(told)) if stream else plain)
+    made_of = {"a": scripted.provider("a", tmp_path / "a", kind="anthropic")}
+    async with rig(made_of, server) as made:
+        asker = Asker()
+        with pytest.raises(GaveUp):
+            await made.ask(
+                Candidate("a", fallback_on=frozenset({"content_filter"})),
+                stream=stream,
+                asker=asker,
+            )
+        assert not asker.served
+        assert not made.finished[0].ok
