@@ -40,6 +40,7 @@ class Setbacks:
 
     __slots__ = (
         "_crashes",
+        "_exchanged",
         "_failures",
         "_job",
         "_means",
@@ -53,6 +54,7 @@ class Setbacks:
         self._means = means
         self._job = job
         self._failures: list[Failure] = []
+        self._exchanged: list[Failure] = []
         self._tries: dict[str, int] = {}
         self._crashes: dict[str, int] = {}
         self.charged = 0
@@ -82,6 +84,7 @@ class Setbacks:
         if failure.kind not in _FREE:
             self.charged += 1
             self._tries[provider] = self._tries.get(provider, 0) + 1
+        self._exchanged.append(failure)
         if failure.crashed:
             self._crashes[provider] = self._crashes.get(provider, 0) + 1
         return self.note(failure)
@@ -118,10 +121,12 @@ class Setbacks:
         if not failures:
             nobody = self._job.group or self._job.request.model
             return GaveUp([Failure("not_configured", nobody, "there is no provider to ask")], 0)
-        # The asker is told of the last exchange; a provider passed over explains less.
-        tried = [failure for failure in failures if failure.provider in self._tries]
+        # The asker is told of the last exchange; a provider passed over explains less, also one
+        # that had been asked before, and whose failing has opened its circuit meanwhile.
+        tried = [failure for failure in self._exchanged if failure.provider in self._tries]
         # And a refusal by a content filter says more than the trouble others were in.
         tried.sort(key=lambda failure: failure.kind == "content_filter")
-        passed = [failure for failure in failures if failure.provider not in self._tries]
+        told = set(map(id, tried))
+        passed = [failure for failure in failures if id(failure) not in told]
         soonest = self._means.soonest(candidates, trio.current_time())
         return GaveUp([*passed, *tried], attempts, asked, soonest)

@@ -232,6 +232,17 @@ def test_what_is_told_is_the_last_exchange_and_the_soonest_time() -> None:
     assert told.explanation() == "no provider could answer: a: later; b: open; c: broke"
 
 
+async def test_what_is_told_is_the_exchange_and_not_that_its_circuit_has_opened_since(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    breaker = BreakerSettings(failure_threshold=1)
+    async with one(tmp_path, says(failing(500)), breaker=breaker, retry=STEADY) as running:
+        ended = await gave_up(running, attempts=5)
+        assert [failure.kind for failure in ended.failures] == ["circuit_open", "server_error"]
+        assert (ended.attempts, status_of(ended.last)) == (1, 502)
+        assert ended.retry_after is not None, "when the circuit may be asked again"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_asker_in_a_hurry_says_nothing_about_the_provider(
     tmp_path: Path, autojump_clock: MockClock, stream: bool
