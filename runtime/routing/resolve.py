@@ -2,7 +2,8 @@
 
 A name is looked up among the aliases, then the groups, then as ``provider/model``, and last among
 the models that providers list. What was found for a name is kept, so that a request costs a
-look-up; the plans behind it stay the failover manager's and change under the same name.
+look-up; the plans behind it stay the failover manager's and change under the same name. Anything
+may follow a provider's name, so that only so many are kept, and none longer than names are.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,8 @@ _REMEMBERED = 4096
 
 
 _LONGEST_NAME = 200
-"""Characters of an unknown name that are compared and repeated: a body may be all name."""
+"""Characters of an unknown name that are compared and repeated, and of a known one that is kept:
+a body may be all name."""
 
 
 _NO_WISHES = Wishes()
@@ -83,6 +85,8 @@ class Resolver:
         route = self._found.get((model, operation))
         if route is None:
             route = self._look_up(model, operation)
+            if len(model) > _LONGEST_NAME:
+                return route
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
             self._found[model, operation] = route
@@ -149,6 +153,8 @@ class Resolver:
         route = self._wished.get((model, operation, wishes))
         if route is None:
             route = self._narrowed(self._wanted(wishes, model, operation), wishes)
+            if len(model) > _LONGEST_NAME:
+                return route
             if len(self._wished) >= _REMEMBERED:
                 self._wished.clear()
             self._wished[model, operation, wishes] = route

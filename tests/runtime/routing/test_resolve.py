@@ -1,11 +1,14 @@
 """From a model's name to its candidates."""
 
+import tracemalloc
+
 import pytest
 
 from providers.wire import OperationName
 from runtime.routing.plan import Candidate, Group, Plan, make_plan
 from runtime.routing.resolve import Resolver
 from runtime.routing.route import Member, Target, UnroutableError
+from runtime.routing.wishes import Wishes
 from supervision import Table
 from tests.providers.scripted import provider
 
@@ -82,6 +85,21 @@ def test_a_name_as_long_as_a_body_is_not_repeated() -> None:
     with pytest.raises(UnroutableError) as caught:
         resolver().resolve("x" * 1_000_000)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("wishes", [None, Wishes(provider="o"), Wishes(max_attempts=1)])
+def test_names_as_long_as_bodies_are_not_kept(wishes: Wishes | None) -> None:
+    made = resolver()
+    made.resolve("o/once", wishes=wishes)
+    tracemalloc.start()
+    try:
+        for at in range(20):
+            name = f"o/{at}" + "x" * 100_000
+            assert made.resolve(name, wishes=wishes).order(0.0)[0].model == name[2:]
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000
 
 
 def test_every_name_but_no_pattern_is_listed() -> None:
