@@ -278,11 +278,13 @@ class Plan(ABC):
         if now < cursor.panic_ends:
             return None
         seats = self._seats
-        start = cursor.probes % len(seats)
-        for seat in (*seats[start:], *seats[:start]):
+        count = len(seats)
+        for step in range(count):
+            at = (cursor.next_probe + step) % count
+            seat = seats[at]
             if self._outlook.hasten(seat.provider, now):
                 cursor.panic_ends = now + PANIC_INTERVAL
-                cursor.probes += 1
+                cursor.next_probe = at + 1
                 self._cursors.probes += 1
                 return seat
         return None

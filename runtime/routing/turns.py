@@ -32,17 +32,17 @@ class Cursor:
         at: The place of the member that the next request begins with.
         since_look: Requests since one last began with a member only to see how it is.
         panic_ends: When the next request may be let through to a member that is kept back.
-        probes: Requests that were; ``Cursors.probes`` counts those of all parts.
+        next_probe: The place among the seats where the next of them is looked for.
     """
 
-    __slots__ = ("_turns", "at", "members", "panic_ends", "probes", "since_look")
+    __slots__ = ("_turns", "at", "members", "next_probe", "panic_ends", "since_look")
 
     def __init__(self) -> None:
         self.members: tuple[Candidate, ...] = ()
         self.at = 0
         self.since_look = 0
         self.panic_ends = -math.inf
-        self.probes = 0
+        self.next_probe = 0
         self._turns: dict[Key, Turn] = {}
 
     def follow(self, members: tuple[Candidate, ...]) -> None:

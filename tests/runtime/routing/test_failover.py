@@ -183,6 +183,22 @@ async def test_when_all_circuits_are_open_one_call_an_interval_is_let_through_to
         assert house.failover.get_failover_stats()["p"].panic_probes == 3
 
 
+async def test_panic_lets_nobody_through_twice_for_one_that_is_left_alone(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with opened() as house:
+        await house.breakers.steer_circuit("a", "force_open")
+        await house.open_circuit("b")
+        await house.open_circuit("c")
+        calls = Calls(b="connect", c="connect")
+        for _ in range(4):
+            with pytest.raises(NobodyLeftError, match="it is connect"):
+                await house.failover.with_failover("p", calls)
+            await settle()
+            await trio.sleep(PANIC_INTERVAL)
+        assert calls.asked == "bcbc"
+
+
 async def test_a_call_that_is_let_through_in_panic_and_goes_well_ends_the_outage(
     autojump_clock: trio.abc.Clock,
 ) -> None:
