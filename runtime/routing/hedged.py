@@ -9,6 +9,7 @@ import trio
 from providers.failures import Failure
 from runtime.routing.answer import Answer
 from runtime.routing.breaker import Permit
+from runtime.routing.crossing import cross
 from runtime.routing.exchange import ExchangeResult
 from runtime.routing.hedge import HedgeLeg, HedgeTold, MakeAttempt, Race
 from runtime.routing.hedge_policy import Hedger
@@ -142,6 +143,21 @@ class HedgedTry:
 
         return attempt
 
+    def _can_be_put(self, candidate: Candidate, upstream: Upstream) -> bool:
+        """Tell whether the request can be put so that a member can be asked it.
+
+        For one of another API it is put into that twice, then; it is one request of many that
+        comes to this, and no second one is asked, paid for and told of that is none.
+        """
+        job, interface = self._job, upstream.interface
+        if job.dialect in interface.spoken:
+            return True
+        try:
+            cross(job, interface, candidate.model)
+        except Failure:
+            return False
+        return True
+
     def _stand_in(self, candidates: Sequence[Candidate], wider: Wider | None) -> Permitted | None:
         """Find whom to ask beside the late one: the next one, of another provider."""
         now = trio.current_time()
@@ -158,6 +174,7 @@ class HedgedTry:
                 or upstream is None
                 or not upstream.actor.alive
                 or (wider is not None and not wider.admits(candidate))
+                or not self._can_be_put(candidate, upstream)
             ):
                 continue
             permit = means.permit(upstream, now)

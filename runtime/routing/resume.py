@@ -23,6 +23,7 @@ from providers.wire.openai_continuation import OpenAIContinuation
 from runtime.routing.answer import Answer
 from runtime.routing.exchange import ExchangeResult
 from runtime.routing.gave_up import GaveUp
+from runtime.routing.hedge import HedgeTold
 from runtime.routing.job import Job
 from runtime.routing.means import Means
 from runtime.routing.plan import Candidate
@@ -72,7 +73,7 @@ class ResumableAnswer:
         stream: What is sent.
     """
 
-    __slots__ = ("_answer", "_head", "_job", "_message", "begun", "broken", "hedged", "stream")
+    __slots__ = ("_answer", "_head", "_job", "_message", "begun", "broken", "stream")
 
     def __init__(self, answer: Answer, job: Job) -> None:
         self._answer = answer
@@ -81,8 +82,18 @@ class ResumableAnswer:
         self._message: str | None = None
         self.begun = False
         self.broken = False
-        self.hedged = False
         self.stream = _JOINERS[job.dialect](job.request.body)
+
+    @property
+    def hedged(self) -> bool:
+        """Whether a second provider was asked; told also where nobody answers."""
+        answer = self._answer
+        return isinstance(answer, HedgeTold) and answer.hedged
+
+    @hedged.setter
+    def hedged(self, hedged: bool) -> None:
+        if isinstance(self._answer, HedgeTold):
+            self._answer.hedged = hedged
 
     def complete(self, head: ResponseHead, body: bytes, provider: str, attempts: int) -> None:
         """Send a whole plain answer: there is nothing to join."""
@@ -96,8 +107,6 @@ class ResumableAnswer:
             told = f": standby: continued by {provider} (attempt {attempts})\n\n".encode()
             self._answer.events(told + self.stream.feed(events))
             return
-        if self.hedged and hasattr(self._answer, "hedged"):
-            self._answer.hedged = True
         self._head = head, provider, attempts
         self.events(events)
 

@@ -267,7 +267,10 @@ class Run:
             delay = hedger.delay(candidate.provider, candidate.model, now, stream=stream)
             if delay is not None and now + delay < job.answer_by:
                 first = Permitted(candidate, upstream, permit, now)
-                return await self._hedged(first, delay, candidates, wider, hedger)
+                hedged = await self._hedged(first, delay, candidates, wider, hedger)
+                if hedged is not None:
+                    self._take_back(hedged, asked)
+                return hedged
         result = self._result = ExchangeResult()
         failure = await make_attempt(
             means,
@@ -283,10 +286,20 @@ class Run:
         if failure is None:
             self.status = result.status or 200
             return None
-        if failure.kind == "untranslatable" and result.status is None:
+        self._take_back(failure, asked)
+        return self._had().failed(candidate, failure, result)
+
+    def _take_back(self, failure: Failure, asked: str) -> None:
+        """Count no attempt where the request could not be put so that anybody was asked it.
+
+        Args:
+            failure: What became of the attempt that is in ``_result``.
+            asked: Who had been asked before it.
+        """
+        result = self._result
+        if failure.kind == "untranslatable" and result is not None and result.status is None:
             self.attempts -= 1
             self._asked = asked
-        return self._had().failed(candidate, failure, result)
 
     async def _hedged(
         self,

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,6 +49,9 @@ AFTER_ONE = HedgeSettings(minimum_delay=0, maximum_delay=1.0, budget_percent=100
 
 ONCE = RetryPolicy(max_attempts=1)
 
+ONLY_OPENAI = {"logit_bias": {"50256": -100}}
+"""What Anthropic's API has no counterpart for."""
+
 
 class ToldAsker(Asker):
     """One that is told of a hedge."""
@@ -86,15 +89,20 @@ async def some(
     *scripts: Script,
     retry: RetryPolicy | None = ONCE,
     breaker: BreakerSettings | None = None,
+    foreign: str = "",
     **more: object,
 ) -> AsyncIterator[Rig]:
-    """A rig of providers ``a``, ``b`` and so on, an upstream each."""
+    """A rig of providers ``a``, ``b`` and so on, an upstream each; some of another API."""
     names = "abcd"[: len(scripts)]
     servers = [
         scripted.Upstream(folder / name, script)
         for name, script in zip(names, scripts, strict=True)
     ]
-    made = {name: scripted.provider(name, folder / name, **more) for name in names}
+    api = {name: "anthropic" if name in foreign else "openai" for name in names}
+    made = {
+        name: scripted.provider(name, folder / name, **{"kind": api[name], **more})
+        for name in names
+    }
     async with rig(made, *servers, retry=retry, breaker=breaker) as running:
         yield running
 
@@ -107,13 +115,25 @@ async def ask(
     attempts: int = 3,
     asker: Asker | None = None,
     patience: float = 60.0,
+    resume: bool = False,
+    body: Mapping[str, object] | None = None,
+    strict: bool = False,
 ) -> Asker:
     asker = asker or ToldAsker()
     by = by or hedger()
     names: Sequence[str | Candidate] = order or tuple(running.upstreams)
     candidates = [Candidate(each) if isinstance(each, str) else each for each in names]
-    route = Route(group="g", order=lambda _: candidates, max_attempts=attempts, hedge=lambda: by)
+    route = Route(
+        group="g",
+        order=lambda _: candidates,
+        max_attempts=attempts,
+        hedge=lambda: by,
+        resume=resume,
+    )
     job = running.job(stream=stream, patience=patience)
+    asked = json.dumps({**json.loads(job.request.body), **(body or {})}).encode()
+    request = msgspec.structs.replace(job.request, body=asked)
+    job = msgspec.structs.replace(job, request=request, strict_translation=strict)
     try:
         await running.forwarder().forward(job, route, asker)
     finally:
@@ -368,6 +388,45 @@ async def test_when_all_fail_each_failure_is_told(
         assert [each.provider for each in caught.value.failures] == ["a", "b"]
         assert caught.value.attempts == 2
         assert idle(running)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+async def test_an_asker_whose_streams_are_continued_hears_of_a_hedge_that_failed_too(
+    resume: bool, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    broken = says(failing(500))
+    async with some(tmp_path, later(2.0, broken), later(0.5, broken)) as running:
+        asker = ToldAsker()
+        with pytest.raises(GaveUp):
+            await ask(running, stream=True, resume=resume, asker=asker)
+        assert asker.hedged
+
+
+async def test_whoever_cannot_be_asked_what_is_asked_is_no_attempt_beside_others(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with some(tmp_path, answers, answers, foreign="a") as running:
+        asker = await ask(running, body=ONLY_OPENAI, strict=True)
+        assert (asker.served, asker.attempts) == ("b", 1)
+        assert running.finished[0].attempts == 1
+
+
+async def test_nobody_is_asked_beside_a_late_one_who_cannot_be_asked_that(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with some(tmp_path, later(2.0), answers, foreign="b") as running:
+        by, asker = hedger(), ToldAsker()
+        await ask(running, body=ONLY_OPENAI, strict=True, by=by, asker=asker)
+        assert (asker.served, asker.attempts, asker.hedged) == ("a", 1, False)
+        assert by.affords(trio.current_time())
+
+
+async def test_the_next_who_can_be_asked_is_asked_beside_a_late_one(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with some(tmp_path, silent, answers, answers, foreign="b") as running:
+        asker = await ask(running, body=ONLY_OPENAI, strict=True)
+        assert (asker.served, asker.attempts) == ("c", 2)
 
 
 async def test_a_failed_pair_is_tried_again_like_any_other(
