@@ -33,7 +33,8 @@ class GroupStanding(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         strategy: How the order is chosen.
         members: The record of each provider, as listed.
-        failovers: Requests that another provider answered after one had failed.
+        failovers: Requests that were answered after an attempt had failed, be it by another
+            provider or by the same one.
         order: The members, first choice first, and why.
         panic: Whether no member would take a request, of all or of those of one dialect.
         panic_probes: Requests that were let through although every member was kept back.
