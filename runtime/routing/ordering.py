@@ -58,8 +58,10 @@ class Seat:
         "first_token",
         "in_flight",
         "key",
+        "peers",
         "provider",
         "tier",
+        "together",
         "turn",
         "weight",
     )
@@ -72,6 +74,8 @@ class Seat:
         self.provider = candidate.provider
         self.key = (candidate.provider, candidate.model)
         self.weight = candidate.weight
+        self.peers = 1  # of the same tier, itself among them
+        self.together = candidate.weight  # their weights; both are the plan's to set
         unknown = float("inf")
         cost = unknown if candidate.cost_tier is None else float(candidate.cost_tier)
         self.tier = cost if tiered else 0.0

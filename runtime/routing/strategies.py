@@ -1,6 +1,5 @@
 """The strategies: how the order among those who may be asked is chosen."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, Final, overload
 
@@ -8,6 +7,7 @@ from runtime.routing.group import Candidate, Group
 from runtime.routing.ordering import Plan, Seat
 from runtime.routing.outlook import Outlook, Ready
 from runtime.routing.turns import Cursors
+from runtime.routing.weights import by_weight, tiers, together, turn_of
 
 __all__ = [
     "AdaptivePlan",
@@ -127,7 +127,9 @@ class LoadBalancedPlan(Plan):
     Smooth weighted round robin, as in nginx (``ngx_http_upstream_round_robin.c``): with every
     request each member's credit grows by its weight; the one with the most has its turn and pays
     the sum of all weights. In every such sum of requests each has exactly its share, and the turns
-    of a heavy member do not come in a row. Those who are not ready neither earn nor pay.
+    of a heavy member do not come in a row. Those who are not ready neither earn nor pay. When
+    others take turns than before, or by other weights, what each has in hand is as many turns as
+    it was, of another sum.
 
     Those to follow, should the first fail, are drawn by weight without replacement (Efraimidis and
     Spirakis, 2006), so that the load of one that fails is spread as well.
@@ -144,16 +146,31 @@ class LoadBalancedPlan(Plan):
         if seats[-1].tier != tier:
             # Whose turn it is matters among the cheapest only; the dearer stand in for them.
             count = sum(seat.tier == tier for seat in seats)
-        first = _turn_of(seats[:count])
+        first = turn_of(seats[:count])
         fraction = self._outlook.fraction
-        return _Drawn(first.candidate, lambda: _by_weight(first, seats, fraction))
+        return _Drawn(first.candidate, lambda: by_weight(first, seats, fraction))
+
+    def _arranged(self, seats: list[Seat], whole: Plan | None) -> list[Seat]:
+        arranged = super()._arranged(seats, whole)
+        for same in tiers(arranged):
+            whole_tier = together(same)
+            for seat in same:
+                seat.peers, seat.together = len(same), whole_tier
+        return arranged
 
     def _preferred(self, seats: Sequence[Seat], now: float) -> list[Seat]:
-        return sorted(seats, key=lambda seat: (seat.tier, -self._score(seat, now), seat.at))
+        del now
+        preferred = []
+        for same in tiers(seats):
+            whole = together(same)
+            ranked = sorted((-seat.turn.within(whole) - seat.weight, seat.at) for seat in same)
+            places = {seat.at: seat for seat in same}
+            preferred += [places[at] for _, at in ranked]
+        return preferred
 
     def _score(self, seat: Seat, now: float) -> float:
         del now
-        return seat.turn.credit + seat.weight
+        return seat.turn.within(seat.together) + seat.weight
 
 
 class CostOptimizedPlan(LoadBalancedPlan):
@@ -335,45 +352,3 @@ class HealthAwarePlan(Plan):
     def _score(self, seat: Seat, now: float) -> float:
         del now
         return self.health[seat.provider]
-
-
-def _turn_of(seats: Sequence[Seat]) -> Seat:
-    """Give the next turn among some."""
-    total = 0.0
-    chosen = seats[0]
-    most = -math.inf
-    for seat in seats:
-        turn = seat.turn
-        credit = turn.credit = turn.credit + seat.weight
-        total += seat.weight
-        if credit > most:
-            chosen, most = seat, credit
-    chosen.turn.credit -= total
-    return chosen
-
-
-def _by_weight(
-    first: Seat, seats: Sequence[Seat], fraction: Callable[[], float]
-) -> list[Candidate]:
-    """Return one and the others after it, drawn tier by tier, the cheapest first."""
-    rest = [seat for seat in seats if seat is not first]
-    chosen = [first.candidate]
-    while rest:
-        tier = rest[0].tier
-        same = [seat for seat in rest if seat.tier == tier]
-        chosen += [seat.candidate for seat in _drawn(same, fraction)]
-        rest = rest[len(same) :]
-    return chosen
-
-
-def _drawn(seats: Sequence[Seat], fraction: Callable[[], float]) -> list[Seat]:
-    """Draw some by weight, without replacement."""
-    if len(seats) == 2:
-        # The first of two is either in proportion to its weight, which one draw decides.
-        first, second = seats
-        if fraction() * (first.weight + second.weight) < first.weight:
-            return [first, second]
-        return [second, first]
-    keyed = [(-math.log(1.0 - fraction()) / seat.weight, at) for at, seat in enumerate(seats)]
-    keyed.sort()
-    return [seats[at] for _, at in keyed]

@@ -15,13 +15,27 @@ class Turn:
     """What a member has in hand towards its next turn, where turns go by weight.
 
     Attributes:
-        credit: Grows with every request by the member's weight, and falls with each turn.
+        credit: Grows with every request by the member's weight, and falls with each turn by the
+            weights of all who take turns with it.
+        whole: Those weights together, when it was last counted: what one turn is worth.
     """
 
-    __slots__ = ("credit",)
+    __slots__ = ("credit", "whole")
 
     def __init__(self) -> None:
         self.credit = 0.0
+        self.whole = 0.0
+
+    def within(self, whole: float) -> float:
+        """Return the credit as it is among others: as many turns as before, and not as much weight.
+
+        A turn not yet had among members of 98, 1 and 1 is worth 100; taken for as much among the
+        last two it would be fifty turns.
+
+        Args:
+            whole: The weights of those who take turns now.
+        """
+        return self.credit * whole / self.whole if self.credit else 0.0
 
 
 class Cursor:

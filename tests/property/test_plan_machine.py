@@ -252,6 +252,49 @@ TestOrders = Orders.TestCase
 
 
 @given(
+    weights=st.lists(
+        st.one_of(st.integers(1, 100), st.floats(0.001, 1000)), min_size=1, max_size=6
+    ),
+    others=st.lists(st.floats(0.001, 1000), min_size=6, max_size=6),
+    history=st.lists(st.tuples(st.sets(st.sampled_from(NAMES)), st.integers(1, 40)), max_size=6),
+    down=st.sets(st.sampled_from(NAMES)),
+    strategy=st.sampled_from(["load_balanced", "cost_optimized"]),
+)
+def test_whatever_was_before_weights_weigh_from_now_on(
+    weights: list[float],
+    others: list[float],
+    history: list[tuple[set[str], int]],
+    down: set[str],
+    strategy: Strategy,
+) -> None:
+    """Members that were away, and other weights, leave nobody more than a few turns to catch up."""
+    away: set[str] = set()
+
+    def plan_of(weights: list[float], before: Plan | None = None) -> Plan:
+        named = zip(NAMES, weights, strict=False)
+        candidates = tuple(Candidate(name, weight=weight) for name, weight in named)
+        group = Group(name="g", members=candidates, strategy=strategy)
+        return make_plan(group, lambda provider, _now: provider not in away, before)
+
+    plan = plan_of(others)
+    for gone, requests in history:
+        away.clear()
+        away.update(gone)
+        for _ in range(requests):
+            plan.order(0.0)
+    plan = plan_of(weights, plan)
+    away.clear()
+    away.update(down)
+    up = {n: w for n, w in zip(NAMES, weights, strict=False) if n not in down}
+    up = up or dict(zip(NAMES, weights, strict=False))
+    turns: Counter[str] = Counter()
+    for count in range(1, 200):
+        turns[plan.order(0.0)[0].provider] += 1
+        for name, weight in up.items():
+            assert abs(turns[name] - count * weight / sum(up.values())) < len(NAMES)
+
+
+@given(
     weights=st.lists(st.integers(1, 9), min_size=1, max_size=6),
     remade=st.lists(st.booleans(), min_size=1, max_size=20),
 )

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from runtime.routing.plan import STRATEGIES, Candidate, Group, Outlook, Plan, Strategy, make_plan
@@ -64,6 +65,25 @@ def test_weights_of_those_who_are_ready_are_exact_among_themselves() -> None:
     assert Counter(scene.firsts(30)) == {"b": 20, "c": 10}
     scene.down = set()
     assert Counter(scene.firsts(80)) == {"a": 50, "b": 20, "c": 10}
+
+
+def test_turns_owed_by_other_weights_are_owed_as_turns_not_as_weights() -> None:
+    scene = Scene("load_balanced", *weighted(a=500, b=500))
+    scene.firsts(7)
+    scene.group = msgspec.structs.replace(scene.group, members=tuple(weighted(a=1, b=1)))
+    scene.remade(scene.plan)
+    assert Counter(scene.firsts(20)) == {"a": 10, "b": 10}
+
+
+@pytest.mark.parametrize("requests", range(0, 120, 10))
+def test_when_the_heavy_ones_go_the_light_ones_share_by_their_weights_at_once(
+    requests: int,
+) -> None:
+    scene = Scene("load_balanced", *weighted(a=98, b=1, c=1))
+    scene.firsts(requests)
+    scene.down = {"a"}
+    turns = Counter(scene.firsts(20))
+    assert abs(turns["b"] - turns["c"]) <= 2
 
 
 def test_those_to_follow_are_drawn_by_weight() -> None:
