@@ -138,6 +138,7 @@ class Orders(RuleBasedStateMachine):
         self.now = 1000.0
         self.strategy: Strategy = "priority"
         self.names = "abcd"
+        self.twice = ""
         self.views = {
             name: BreakerView(name, BreakerSettings(failure_threshold=1), now=self.now)
             for name in NAMES
@@ -157,9 +158,9 @@ class Orders(RuleBasedStateMachine):
 
     def remake(self, *, fresh: bool = False) -> None:
         candidates = tuple(
-            Candidate(name, f"model-{name}", weight=1 + at, cost_tier=at % 3 or None)
+            Candidate(name, f"model-{name}", weight=0.7 + at, cost_tier=at % 3 or None)
             for at, name in enumerate(self.names)
-        )
+        ) + tuple(Candidate(name, "other", weight=40) for name in self.twice if name in self.names)
         group = Group(name="g", members=candidates, strategy=self.strategy)
         before = None if fresh else self.plan
         self.plan: Plan = make_plan(group, self.ready, before, outlook=self.outlook)
@@ -175,6 +176,12 @@ class Orders(RuleBasedStateMachine):
     @rule(names=st.permutations(NAMES).flatmap(lambda p: st.integers(1, 6).map(lambda n: p[:n])))
     def other_members(self, names: list[str]) -> None:
         self.names = "".join(names)
+        self.remake()
+
+    @rule(names=st.sets(st.sampled_from(NAMES), max_size=2))
+    def listed_twice_are(self, names: set[str]) -> None:
+        """With another model each."""
+        self.twice = "".join(sorted(names))
         self.remake()
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 4.0, 20.0, 100.0]))
@@ -218,15 +225,17 @@ class Orders(RuleBasedStateMachine):
     @rule(requests=st.integers(1, 5))
     def serve(self, requests: int) -> None:
         for _ in range(requests):
-            could = {name for name in self.names if self.ready(name, self.now)}
-            shown = self.plan.standing(self.now)
+            members = [candidate.provider for candidate in self.plan.candidates]
+            could = [name for name in members if self.ready(name, self.now)]
+            shown = [place.provider for place in self.plan.standing(self.now)]
             probes = self.plan.cursors.probes
-            order = [candidate.provider for candidate in self.plan.order(self.now)]
-            assert sorted(order) == sorted(self.names), "each member once"
-            assert sorted(place.provider for place in shown) == sorted(self.names)
-            assert {place.provider for place in shown[: len(could)]} == could
+            ordered = list(self.plan.order(self.now))
+            order = [candidate.provider for candidate in ordered]
+            assert set(ordered) == set(self.plan.candidates), "each member"
+            assert sorted(order) == sorted(shown) == sorted(members), "once"
+            assert sorted(shown[: len(could)]) == sorted(could)
             if could:
-                assert set(order[: len(could)]) == could, "those who are ready come first"
+                assert sorted(order[: len(could)]) == sorted(could), "the ready ones come first"
                 assert self.plan.cursors.probes == probes
             else:
                 self.check_panic(order, probes)
