@@ -185,6 +185,8 @@ class Resolver:
             if any(member.provider == provider for member in self._groups[group].members):
                 return self._group(group, operation, provider)
             named = f"is a group without {provider}; its members are {self._listed(group)}"
+        elif group is not None and alias is not None:
+            return self._group(group, operation)  # says that it is disabled
         elif alias is not None and alias.provider is not None:
             if alias.provider == provider:
                 return self._fixed(model, [Candidate(provider, alias.model)], operation)

@@ -83,6 +83,7 @@ def test_wishes_lead_to_candidates(
         ("chat", Wishes(group="zzz"), (404, "group", "there is chat, turns")),
         ("chat", Wishes(group="mine"), (404, "group", "unknown group 'mine'")),
         ("chat", Wishes(group="off-group"), (503, None, "disabled")),
+        ("off-group", Wishes(provider="o"), (503, None, "disabled")),
         ("chat", Wishes(provider="bear"), (404, "provider", "did you mean 'bare'?")),
         ("chat", Wishes(provider="q" * 999), (404, "provider", "there is o, p, c, bare")),
         ("chat", Wishes(provider="bare"), (503, None, "api_key is empty")),
