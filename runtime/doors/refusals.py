@@ -8,7 +8,7 @@ from providers.failures import Failure, FailureKind
 from providers.translated_headers import translated_headers
 from providers.wire import DIALECTS, Dialect
 from runtime.doors.answer import HEDGED, REQUEST_ID_HEADERS, relayed_headers
-from runtime.doors.session import MAY_RETRY, Session
+from runtime.doors.session import MAY_RETRY, UNASKED, Session
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.route import UnroutableError
 from runtime.routing.verdicts import REFUSALS, status_of
@@ -20,8 +20,6 @@ _MOST_RETRY_AFTER = 60.0
 sleep for as long as they are told."""
 
 _NO_RETRY = (b"x-should-retry", b"false")
-UNASKED = (b"x-standby-attempts", b"0")
-"""Tells the asker that no provider was asked."""
 
 _OVERLOADED = 529
 """Anthropic's status for an upstream that has too much to do; OpenAI's is 503."""

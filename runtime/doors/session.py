@@ -25,6 +25,7 @@ from runtime.routing.answer import AskerGone
 
 __all__ = [
     "MAY_RETRY",
+    "UNASKED",
     "Access",
     "Handler",
     "Routes",
@@ -45,6 +46,9 @@ _MOST_NAME = 64
 
 MAY_RETRY = (b"x-should-retry", b"true")
 """Nothing was done for a request that was shed: repeating it later multiplies nothing."""
+
+UNASKED = (b"x-standby-attempts", b"0")
+"""Tells the asker that no provider was asked."""
 
 
 class Session:
@@ -146,7 +150,7 @@ class Session:
             if dialect is None:
                 dialect = ANTHROPIC if target.startswith(_MESSAGES) else OPENAI
             again = bad.retry_after
-            headers = [] if again is None else [MAY_RETRY]
+            headers = [UNASKED] if again is None else [UNASKED, MAY_RETRY]
             self.refuse(dialect, bad.status, bad.message, retry_after=again, headers=headers)
             await connection.drain()
             return
@@ -186,7 +190,7 @@ class Session:
     async def _dispatch(self, request: Request) -> None:
         refused = self._access.refusal(request)
         if refused is not None:
-            self.refuse(self._dialect_of(request), *refused)
+            self.refuse(self._dialect_of(request), *refused, headers=[UNASKED])
             return
         routes = self._routes
         found = request.derived.get(routes)  # a target that came before has been found before
@@ -231,7 +235,7 @@ class Session:
             refused.status,
             refused.message,
             retry_after=refused.retry_after,
-            headers=[MAY_RETRY, (b"x-standby-attempts", b"0")],
+            headers=[MAY_RETRY, UNASKED],
         )
 
     def client(self, request: Request) -> ClientKey:

@@ -163,6 +163,7 @@ def test_a_body_that_is_said_to_be_too_large_is_a_413_before_it_is_sent(daemon: 
     )
     reply = raw.send(daemon.socket, head)
     assert reply.status == 413
+    assert reply.headers["x-standby-attempts"] == "0"
     _assert_still_well(daemon)
 
 
@@ -174,6 +175,7 @@ def test_a_chunked_body_that_grows_too_large_is_a_413(daemon: Daemon) -> None:
     piece = b"4000\r\n" + b" " * 0x4000 + b"\r\n"
     reply = raw.send(daemon.socket, head, *[piece] * (MAX_BODY // 0x4000 + 1))
     assert reply.status == 413
+    assert reply.headers["x-standby-attempts"] == "0"
     _assert_still_well(daemon)
 
 
@@ -187,6 +189,7 @@ def test_headers_that_are_too_large_are_refused(daemon: Daemon) -> None:
     many = [b"x-filler-%d: %b" % (n, b"a" * 1000) for n in range(100)]
     reply = raw.send(daemon.socket, raw.post("/v1/chat/completions", b"{}", *many))
     assert reply.status == 431
+    assert reply.headers["x-standby-attempts"] == "0"
     _assert_still_well(daemon)
 
 
@@ -194,6 +197,7 @@ def test_too_many_headers_are_refused(daemon: Daemon) -> None:
     many = [b"x-%d: y" % n for n in range(500)]
     reply = raw.send(daemon.socket, raw.post("/v1/chat/completions", b"{}", *many))
     assert reply.status == 431
+    assert reply.headers["x-standby-attempts"] == "0"
     _assert_still_well(daemon)
 
 

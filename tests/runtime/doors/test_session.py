@@ -376,6 +376,7 @@ async def test_a_door_with_a_token_asks_for_it(
     answer = await client.ask("GET", "/hello", *headers)
     assert b" %d " % status in answer.splitlines()[0]
     assert b"right" not in answer
+    assert (b"x-standby-attempts: 0" in answer) == (status != 200)
 
 
 @pytest.mark.parametrize(
