@@ -1,7 +1,7 @@
 """Failover groups as they are configured: providers that stand in for each other."""
 
 import math
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -20,6 +20,10 @@ Strategy = Literal[
     "adaptive",
 ]
 """How the order of a request is chosen."""
+
+
+_MOST_WEIGHT: Final = 1_000_000.0
+"""As in configurations; weights are added up, and their sum must be a number."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -107,10 +111,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         if len({(member.provider, member.model) for member in self.members}) < len(self.members):
             raise ValueError(f"group {self.name} names the same provider and model twice")
         for member in self.members:
-            if not 0 < member.weight < math.inf:
+            if not 0 < member.weight <= _MOST_WEIGHT:
                 raise ValueError(
-                    f"weight of {member.provider} in group {self.name} must be above 0, "
-                    f"not {member.weight}"
+                    f"weight of {member.provider} in group {self.name} must be above 0 and at most "
+                    f"{_MOST_WEIGHT:g}, not {member.weight}"
                 )
         if self.max_attempts < 1:
             raise ValueError(

@@ -290,6 +290,8 @@ def _again(house: House) -> object:
         ((A, A), 3, "priority", "twice"),
         ((A,), 0, "priority", "max_attempts"),
         ((A,), 1, "random", "strategy"),
+        ((Candidate("a", weight=0.0),), 1, "priority", "weight"),
+        ((Candidate("a", weight=1e308), Candidate("b", weight=1e308)), 1, "priority", "weight"),
     ],
 )
 def test_a_group_that_makes_no_sense_is_refused(
