@@ -165,16 +165,15 @@ class ProviderFactory:
         group = Group(**given)
         deadline = trio.current_time() + _PATIENCE
         manager = self._services.system.ref("failover")
+        registered = RegisterGroup(group, self._services.resolver.add_group)
         while True:
             try:
-                await manager.call(RegisterGroup(group), timeout=_PATIENCE)
-                break
+                await manager.call(registered, timeout=_PATIENCE)
+                return group
             except ActorDown:
                 if trio.current_time() >= deadline:
                     raise
             await trio.sleep(_LOOK_AGAIN)
-        self._services.resolver.add_group(group)
-        return group
 
     async def chat_with_failover(
         self, group: str, request: AnyRequest, on_event: OnEvent, **options: Any

@@ -4,7 +4,7 @@ It runs no provider call, ever. Whoever has a request reads the group's publishe
 calling in a task of its own; the manager only hears how it went.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import trio
@@ -92,9 +92,16 @@ class FailoverBoard:
 
 
 class RegisterGroup(msgspec.Struct, frozen=True):
-    """Called: add a group, or put it in the place of the one of the same name."""
+    """Called: add a group, or put it in the place of the one of the same name.
+
+    Attributes:
+        group: The group.
+        told: Told of it in the step in which its plan is published, so that no request can come
+            in between and be led to members that the plan no longer has; must not wait or raise.
+    """
 
     group: Group
+    told: Callable[[Group], object] | None = None
 
 
 class UnregisterGroup(msgspec.Struct, frozen=True):
@@ -213,6 +220,8 @@ class FailoverManager(Actor):
         del caller
         if isinstance(message, RegisterGroup):
             self._publish(message.group)
+            if message.told is not None:
+                message.told(message.group)
             return True
         assert self._plans is not None
         known = message.name in self._board.plans

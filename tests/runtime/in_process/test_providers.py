@@ -188,6 +188,21 @@ class TestGroups:
         await standby.providers.create_failover_group("g", ["claude"])
         assert (await standby.chat("hi", model="g")).provider == "claude"
 
+    async def test_no_request_is_lost_while_its_members_are_changed(self, standby: Standby) -> None:
+        done = False
+
+        async def asks() -> None:
+            while not done:
+                await standby.chat("hi", model="g")
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(asks)
+            for members in [["claude"], ["first"]] * 20:
+                await standby.providers.create_failover_group("g", members)
+                await trio.lowlevel.checkpoint()
+            done = True
+
     async def test_turns_go_round(self, standby: Standby) -> None:
         await standby.providers.register_provider("second", simulated("m-2"))
         await standby.providers.create_failover_group(
