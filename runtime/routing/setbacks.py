@@ -40,7 +40,7 @@ class Setbacks:
 
     __slots__ = (
         "_crashes",
-        "_exchanged",
+        "_exchanges",
         "_failures",
         "_job",
         "_means",
@@ -54,7 +54,7 @@ class Setbacks:
         self._means = means
         self._job = job
         self._failures: list[Failure] = []
-        self._exchanged: list[Failure] = []
+        self._exchanges: list[Failure] = []
         self._tries: dict[str, int] = {}
         self._crashes: dict[str, int] = {}
         self.charged = 0
@@ -84,9 +84,9 @@ class Setbacks:
         if failure.kind not in _FREE:
             self.charged += 1
             self._tries[provider] = self._tries.get(provider, 0) + 1
-        self._exchanged.append(failure)
         if failure.crashed:
             self._crashes[provider] = self._crashes.get(provider, 0) + 1
+        self._exchanges.append(failure)
         return self.note(failure)
 
     def may_try_again(self, candidate: Candidate) -> bool:
@@ -121,12 +121,11 @@ class Setbacks:
         if not failures:
             nobody = self._job.group or self._job.request.model
             return GaveUp([Failure("not_configured", nobody, "there is no provider to ask")], 0)
-        # The asker is told of the last exchange; a provider passed over explains less, also one
-        # that had been asked before, and whose failing has opened its circuit meanwhile.
-        tried = [failure for failure in self._exchanged if failure.provider in self._tries]
+        # The asker is told of the last exchange; a provider passed over explains less, be it one
+        # that had failed before and was kept back for it.
+        tried = [failure for failure in self._exchanges if failure.provider in self._tries]
         # And a refusal by a content filter says more than the trouble others were in.
         tried.sort(key=lambda failure: failure.kind == "content_filter")
-        told = set(map(id, tried))
-        passed = [failure for failure in failures if id(failure) not in told]
+        passed = [failure for failure in failures if failure not in tried]
         soonest = self._means.soonest(candidates, trio.current_time())
         return GaveUp([*passed, *tried], attempts, asked, soonest)

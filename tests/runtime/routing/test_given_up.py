@@ -1,0 +1,197 @@
+"""What an asker is told when nobody has answered, what it cost, and what is left behind."""
+
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from providers.failures import Failure
+from runtime.routing.breaker import BreakerSettings
+from runtime.routing.gave_up import GaveUp
+from runtime.routing.group import Candidate
+from runtime.routing.pauses import Pauses
+from runtime.routing.retry import RetryBudget, RetryPolicy
+from runtime.routing.route import Route
+from runtime.routing.verdicts import status_of
+from tests.providers import scripted
+from tests.providers.scripted import failing, plain, says
+from tests.runtime.routing.rig import Asker, Rig, one, rig, two
+
+ONCE = RetryPolicy(max_attempts=1)
+STEADY = RetryPolicy(max_attempts=3, base_delay_ms=1000, jitter=False)
+TRIPS_AT_ONCE = BreakerSettings(failure_threshold=1)
+
+
+async def given_up(running: Rig, *order: str, **wishes: float) -> GaveUp:
+    with pytest.raises(GaveUp) as caught:
+        await running.ask(*order, **wishes)  # type: ignore[arg-type]  # numbers only
+    return caught.value
+
+
+async def test_whoever_failed_and_then_was_kept_back_is_told_of_for_how_it_failed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Its circuit opens by the failure, so the second round passes it over."""
+    async with one(tmp_path, says(failing(500)), breaker=TRIPS_AT_ONCE) as running:
+        ended = await given_up(running)
+        assert ended.attempts == 1
+        assert (ended.last.kind, status_of(ended.last)) == ("server_error", 502)
+        assert "circuit breaker is open" in ended.explanation()
+        assert running.finished[0].status == 502
+        assert ended.retry_after == pytest.approx(running.views["a"].retry_in(trio.current_time()))
+
+
+async def test_whoever_failed_is_told_of_rather_than_who_was_passed_over_after_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with two(tmp_path, says(failing(500)), scripted.answers) as running:
+        running.upstreams["b"].gate.close_until(trio.current_time() + 900)
+        ended = await given_up(running, attempts=2)
+        assert (ended.last.provider, ended.last.kind) == ("a", "server_error")
+        assert "b: asked to be left alone for another 900.0 s" in ended.explanation()
+
+
+async def test_a_full_queue_is_not_all_there_is_to_say_where_an_upstream_failed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    busy = scripted.Upstream(tmp_path / "a", scripted.silent)
+    broken = scripted.Upstream(tmp_path / "b", says(failing(500)))
+    providers = {
+        "a": scripted.provider("a", tmp_path / "a", max_connections=1, queue_limit=0),
+        "b": scripted.provider("b", tmp_path / "b"),
+    }
+    async with rig(providers, busy, broken, retry=ONCE) as running:
+        running.nursery.start_soon(given_up, running, "a")
+        await trio.sleep(1)
+        ended = await given_up(running, "a", "b")
+        assert [failure.kind for failure in ended.failures] == ["queue_full", "server_error"]
+        assert not ended.shed
+        assert (await given_up(running, "a")).shed
+
+
+async def test_a_full_queue_costs_no_retry(tmp_path: Path, autojump_clock: MockClock) -> None:
+    busy = scripted.Upstream(tmp_path / "a", scripted.silent)
+    free = scripted.Upstream(tmp_path / "b", scripted.answers)
+    providers = {
+        "a": scripted.provider("a", tmp_path / "a", max_connections=1, queue_limit=0),
+        "b": scripted.provider("b", tmp_path / "b"),
+    }
+    async with rig(providers, busy, free, retry=ONCE) as running:
+        running.budget = RetryBudget(0.0, 0.0)
+        running.nursery.start_soon(given_up, running, "a")
+        await trio.sleep(1)
+        asker = await running.ask("a", "b", attempts=1)
+        assert (asker.served, asker.attempts) == ("b", 2)
+
+
+async def test_every_request_puts_its_share_into_the_retry_budget(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with two(tmp_path, says(failing(500)), scripted.answers) as running:
+        running.budget = RetryBudget(0.5, 0.0)
+        assert (await given_up(running)).attempts == 1, "half a retry is none"
+        assert (await running.ask()).served == "b"
+        assert (await given_up(running)).attempts == 1
+
+
+async def test_a_probe_that_the_budget_does_not_pay_for_is_given_back(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with two(tmp_path, says(failing(500)), scripted.answers) as running:
+        circuit = running.views["b"].circuit
+        circuit.fire("tripped", trio.current_time())
+        circuit.hasten(trio.current_time())
+        running.budget = RetryBudget(0.0, 0.0)
+        assert (await given_up(running, "a", "b")).attempts == 1
+        assert circuit.ready(trio.current_time()), "the one permit is there again"
+        assert (await running.ask("b")).served == "b"
+
+
+async def test_no_pause_is_made_that_would_end_with_the_request(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, says(failing(500)), retry=STEADY) as running:
+        running.policy = STEADY
+        ended = await given_up(running, patience=1.0)
+        assert trio.current_time() == 0
+        assert (ended.attempts, ended.last.kind) == (1, "server_error")
+
+
+async def test_of_several_who_ask_for_patience_the_least_is_waited_for(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def recovers(call: scripted.Call) -> None:
+        first = trio.current_time() < 1
+        await call.send(failing(429, b"retry-after: 5\r\n") if first else plain())
+
+    async with two(tmp_path, says(failing(429, b"retry-after: 30\r\n")), recovers) as running:
+        running.policy = STEADY
+        asker = await running.ask()
+        assert trio.current_time() == pytest.approx(5)
+        assert asker.served == "b"
+
+
+async def test_a_429_that_names_no_time_is_told_with_the_pause_that_was_made_of_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with two(tmp_path, says(failing(429)), says(failing(500))) as running:
+        ended = await given_up(running, attempts=2)
+        assert ended.soonest is None, "b may be asked again at once"
+        left = running.upstreams["a"].gate.opens_in(trio.current_time())
+        assert ended.retry_after == pytest.approx(left)
+        assert 0.5 <= left <= 1
+
+
+async def test_who_wants_nobody_else_gets_the_first_failure(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with two(tmp_path, says(failing(503)), scripted.answers) as running:
+        candidates = [Candidate("a"), Candidate("b")]
+        route = Route(group="g", order=lambda _now: candidates, max_attempts=3, once=True)
+        with pytest.raises(GaveUp) as caught:
+            await running.forwarder().forward(running.job(), route, Asker())
+        assert (caught.value.attempts, caught.value.asked) == (1, "a")
+        assert trio.current_time() == 0
+
+
+async def test_a_request_whose_provider_is_killed_again_and_again_ends(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def killed(call: scripted.Call) -> None:
+        running.system.kill("provider:a")
+        await call.left()
+
+    async with one(tmp_path, killed) as running:
+        ended = await given_up(running, attempts=2, patience=600)
+        assert ended.last.kind == "provider_down"
+        assert ended.attempts == 22, "its two attempts and twenty that were nobody's fault"
+
+
+async def test_a_request_is_reported_with_the_status_the_asker_saw(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, says(plain(status=201))) as running:
+        await running.ask()
+        assert [(each.status, each.ok) for each in running.finished] == [(201, True)]
+
+
+async def test_a_failure_is_shown_as_the_providers_last_error(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, says(failing(500)), retry=ONCE) as running:
+        assert running.facts()["last_error"] is None
+        await given_up(running)
+        assert "500" in str(running.facts()["last_error"])
+
+
+def test_patience_with_a_task_that_restarts_begins_anew_after_another_failure() -> None:
+    pauses = Pauses(STEADY)
+    down = Failure("provider_down", "a", "restarting")
+    broke = Failure("server_error", "b", "broke")
+    assert pauses.before(1, [down], 0.0) == pytest.approx(0.02)
+    assert pauses.before(2, [down], 9.9) == pytest.approx(0.04)
+    assert pauses.before(3, [down, broke], 9.95) == 4.0
+    assert pauses.before(4, [down], 14.0) == pytest.approx(0.08)
+    assert pauses.before(20, [down], 23.9) == pytest.approx(0.25)
+    assert pauses.before(4, [down], 24.0) is None
