@@ -26,8 +26,9 @@ CASES = [
     for stream in (False, True)
     if fault == "refused" or (FAULTS[fault].streamed if stream else FAULTS[fault].plain)
 ]
-PATIENCE = "400ms"
-"""How long a provider may be silent here before it counts as failed."""
+SHORT, AMPLE = "400ms", "30s"
+"""How long a provider may be silent here before it counts as failed: long where it is not silent,
+so that a busy machine makes no other failure of it."""
 
 
 def _name(purpose: str, fault: str, dialect: str, *, stream: bool) -> str:
@@ -49,12 +50,13 @@ def daemon() -> Iterator[Daemon]:
             assert isinstance(fault, str)
             assert isinstance(dialect, str)
             root = dead if fault == "refused" else f"{scripted.url}/{fault}"
+            patience = SHORT if fault.startswith("silent") else AMPLE
             for purpose in ("over", "only"):
                 name = _name(purpose, fault, dialect, stream=bool(stream))
                 providers[f"p-{name}"] = upstream(
                     dialect,
                     base_url(dialect, root),
-                    timeouts={"first_token": PATIENCE, "total": PATIENCE},
+                    timeouts={"first_token": patience, "total": patience},
                     retry={"max_attempts": 1},
                 )
                 others = (f"good-{dialect}",) if purpose == "over" else ()
@@ -64,10 +66,7 @@ def daemon() -> Iterator[Daemon]:
 
 
 def _ask(daemon: Daemon, name: str, dialect: str, *, stream: bool) -> Reply:
-    body = request_body(dialect, f"g-{name}", stream=stream)
-    # A rate limit is waited for within the request's time: not here.
-    time = "0.5" if "limited" in name else "5"
-    return daemon.ask("POST", PATHS[dialect], body, {"x-request-timeout": time})
+    return daemon.ask("POST", PATHS[dialect], request_body(dialect, f"g-{name}", stream=stream))
 
 
 @pytest.mark.parametrize(("fault", "dialect", "stream"), CASES)
@@ -88,15 +87,17 @@ def test_with_nothing_left_the_asker_gets_an_honest_error_in_its_dialect(
 ) -> None:
     name = _name("only", fault, dialect, stream=stream)
     reply = _ask(daemon, name, dialect, stream=stream)
-    allowed = {502, 503} if fault == "refused" else FAULTS[fault].statuses
-    assert reply.status in allowed, reply.body
+    status = 502 if fault == "refused" else FAULTS[fault].status
+    if status == 529 and dialect == "openai":
+        status = 503  # only Anthropic's API has a status for too much to do
+    assert reply.status == status, reply.body
     assert reply.headers["content-type"].startswith("application/json")
     assert reply.headers["x-should-retry"] == "false"
+    assert reply.headers["x-standby-attempts"] == "1"
+    assert reply.headers["x-standby-provider"] == f"p-{name}"
     error = reply.json["error"]
     assert f"p-{name}" in error["message"], "the error names the provider"
     assert error["type"]
-    if fault == "status-529":
-        assert reply.status == (529 if dialect == "anthropic" else 503)
     if dialect == "anthropic":
         assert reply.json["type"] == "error"
         assert reply.headers["request-id"]
