@@ -240,6 +240,11 @@ class Orders(RuleBasedStateMachine):
             else:
                 self.check_panic(order, probes)
 
+    @invariant()
+    def all_are_ready_when_each_is(self) -> None:
+        each = all(self.ready(name, self.now) for name in self.names)
+        assert self.ready.all(self.names, self.now) == each
+
     def check_panic(self, order: list[str], probes: int) -> None:
         """Nobody was ready: one may have been let through, if it is time for one."""
         let_through = {name for name in self.names if self.ready(name, self.now)}

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import weakref
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,63 @@ async def test_the_requests_own_deadline_ends_a_stream_that_goes_on_for_ever(
         assert running.servers[0].open == 0
 
 
+async def test_a_stream_without_a_token_is_held_back_only_up_to_a_bound(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def talks_and_says_nothing(call: Call) -> None:
+        await call.send(STREAM_HEAD)
+        for _ in range(30):
+            await call.send(chunked(b": " + b"x" * 10_000 + b"\n\n"))
+        await trio.sleep(5)
+        await call.send(chunked(WHOLE) + END)
+
+    async with one(tmp_path, talks_and_says_nothing) as running, trio.open_nursery() as nursery:
+        asker = Asker()
+        nursery.start_soon(partial(running.ask, stream=True, asker=asker))
+        await trio.sleep(1)
+        assert asker.served == "a"
+        assert 256 * 1024 < len(asker.body) < 300 * 1024 + 1000
+        await trio.sleep(5)
+        assert asker.ended == "complete"
+
+
+async def test_an_asker_who_has_enough_is_sent_nothing_more_until_he_has_taken_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    class Full(Asker):
+        full, drains = False, 0
+
+        def events(self, events: bytes) -> None:
+            assert not self.full
+            super().events(events)
+            self.full = True
+
+        @property
+        def crowded(self) -> bool:
+            return self.full
+
+        async def drain(self) -> None:
+            if self.full:
+                self.drains += 1
+                await trio.sleep(1)
+                self.full = False
+
+    async def word_by_word(call: Call) -> None:
+        await call.send(STREAM_HEAD + chunked(ROLE + HELLO))
+        for _ in range(5):
+            await trio.sleep(2)
+            await call.send(chunked(HELLO))
+            await call.send(chunked(HELLO))
+        await call.send(chunked(STOP + DONE) + END)
+
+    async with one(tmp_path, word_by_word) as running:
+        asker = Full()
+        await running.ask(stream=True, asker=asker)
+        assert asker.ended == "complete"
+        assert asker.body.count(HELLO) == 11
+        assert asker.drains >= 5
+
+
 async def test_a_connection_is_used_again(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with one(tmp_path) as running:
         for streamed in (False, True, False):
@@ -223,6 +281,23 @@ async def test_a_kept_connection_that_proves_stale_is_replaced_within_the_attemp
         assert (asker.ended, asker.attempts) == ("complete", 1)
         assert running.kinds() == ["a ok", "a ok"]
         assert running.facts()["in_flight"] == 0
+
+
+async def test_when_all_kept_connections_prove_stale_one_attempt_still_suffices(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def once(call: Call) -> None:
+        await trio.sleep(1)  # so that all who ask have a connection of their own
+        await (scripted.answers if call.nth == 1 else scripted.hangs_up)(call)
+
+    async with one(tmp_path, once, retry=ONCE) as running:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(running.ask)
+        assert running.servers[0].connections == 3
+        asker = await running.ask()
+        assert (asker.ended, asker.attempts) == ("complete", 1)
+        assert running.servers[0].connections == 4
 
 
 async def test_a_new_connection_that_is_hung_up_on_is_a_failure(

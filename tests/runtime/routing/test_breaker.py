@@ -65,6 +65,26 @@ def test_it_half_opens_by_time_alone_and_closes_on_a_good_probe() -> None:
     assert subject.acquire(5.5) is ALWAYS
 
 
+def test_whoever_looks_and_whoever_asks_see_it_open_to_the_same_moment() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10)
+    fail(subject, 1)
+    assert not subject.ready(4.999)
+    assert subject.acquire(4.999) is None
+    assert subject.ready(5.0)
+    assert subject.acquire(5.0) is not None
+
+
+def test_a_reset_forgets_how_often_it_has_opened() -> None:
+    subject = circuit(failure_threshold=1, recovery_timeout=10, max_recovery_timeout=100)
+    fail(subject, 1)
+    subject.acquire(5.0)
+    fail(subject, 1, 5.0)
+    assert subject.until == 15.0, "half of twice the time"
+    subject.fire("reset", 6.0)
+    fail(subject, 1, 6.0)
+    assert subject.until == 11.0
+
+
 def test_failed_probes_double_the_open_time_up_to_its_cap() -> None:
     subject = circuit(failure_threshold=1, recovery_timeout=10, max_recovery_timeout=35)
     fail(subject, 1)

@@ -326,6 +326,23 @@ async def test_a_streamed_probe_counts_once(autojump_clock: trio.abc.Clock) -> N
         assert house.manager.get_circuit_state("a").state == "closed"
 
 
+async def test_a_streamed_answer_that_brings_an_account_back_counts_once(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with opened() as house:
+        view = house.manager.view("a")
+        await house.report(attempt(kind="account"))
+        await trio.sleep(view.retry_in(trio.current_time()))
+        began = trio.current_time()
+        assert view.acquire(began) is not ALWAYS
+        await house.report(Outcome("ok", began, 0.2))  # its first token
+        assert view.acquire(began) is ALWAYS
+        whole = msgspec.structs.replace(attempt(started=began), proved=True)
+        if not view.counts(whole):
+            await house.report(whole)
+        assert house.manager.get_circuit_state("a").calls == 1
+
+
 async def test_what_a_person_has_set_outlives_the_breakers_task(
     autojump_clock: trio.abc.Clock,
 ) -> None:

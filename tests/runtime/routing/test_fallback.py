@@ -9,8 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from providers.failures import Failure
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.plan import Candidate
+from runtime.routing.refused import Wider
 from runtime.routing.verdicts import Fallback, status_of
 from tests.providers import scripted
 from tests.providers.scripted import (
@@ -92,6 +94,14 @@ async def test_a_prompt_that_is_too_long_goes_only_to_members_with_a_larger_wind
         )
         assert asker.served == "e"
         assert [attempt.provider for attempt in running.attempts] == ["a", "d", "e"]
+
+
+def test_the_widest_window_that_was_too_small_is_remembered() -> None:
+    wider = Wider()
+    for window in (200_000, 100_000):
+        wider.note(Failure("context_too_long", "a", "too long"), member("a", window=window))
+    assert not wider.admits(member("b", window=150_000))
+    assert wider.admits(member("b", window=200_001))
 
 
 async def test_when_no_window_is_larger_the_asker_gets_the_upstreams_refusal(

@@ -25,6 +25,16 @@ def test_a_slow_answer_is_believed_at_once_and_fades_to_the_average() -> None:
     assert row.expected(10_000.0) == pytest.approx(average), "what was learned is not forgotten"
 
 
+def test_a_good_answer_soon_after_a_peak_does_not_undo_it() -> None:
+    row = FirstToken()
+    told(row, 1.0, 0.0)
+    told(row, 9.0, 1.0)
+    told(row, 0.2, 2.0)
+    expected = row.expected(2.0)
+    assert expected is not None
+    assert expected > 7
+
+
 def test_one_that_got_better_is_averaged_in_by_the_time_between_samples() -> None:
     row = FirstToken()
     told(row, 4.0, 0.0)

@@ -1,7 +1,9 @@
 """What an asker is told when nobody has answered, what it cost, and what is left behind."""
 
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
@@ -183,6 +185,24 @@ async def test_a_failure_is_shown_as_the_providers_last_error(
         assert running.facts()["last_error"] is None
         await given_up(running)
         assert "500" in str(running.facts()["last_error"])
+
+
+async def test_a_request_that_could_not_be_put_so_is_no_attempt(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    other = scripted.provider("a", tmp_path / "a", kind="anthropic")
+    async with rig({"a": other}, scripted.Upstream(tmp_path / "a")) as running:
+        job = running.job()
+        body = {**json.loads(job.request.body), "logit_bias": {"1": 1}}
+        request = msgspec.structs.replace(job.request, body=json.dumps(body).encode())
+        job = msgspec.structs.replace(job, request=request, strict_translation=True)
+        route = Route(group="g", order=lambda _now: [Candidate("a")], max_attempts=3)
+        with pytest.raises(GaveUp, match="logit_bias") as caught:
+            await running.forwarder().forward(job, route, Asker())
+        ended = caught.value
+        assert (ended.last.kind, status_of(ended.last)) == ("untranslatable", 400)
+        assert (ended.attempts, ended.asked) == (0, "")
+        assert not running.servers[0].calls
 
 
 def test_patience_with_a_task_that_restarts_begins_anew_after_another_failure() -> None:

@@ -1,9 +1,12 @@
 """Retries by policy, what Retry-After says, and the gate."""
 
+import time
+
 import pytest
 import trio
 
 from providers.failures import Failure
+from providers.rate_limits import exhausted_for
 from providers.retry_after import parse_retry_after
 from runtime.routing.gate import GateSettings, RateGate, RateGates
 from runtime.routing.retry import RetryBudget, RetryPolicy
@@ -91,6 +94,13 @@ async def test_it_retries_only_what_the_budget_pays_for(autojump_clock: trio.abc
     assert len(flaky.asked) == 2
 
 
+async def test_calls_put_their_share_into_the_budget(autojump_clock: trio.abc.Clock) -> None:
+    budget = RetryBudget(0.5, 0.0, 10.0)
+    with pytest.raises(Failure):
+        await EXACT.with_retry(Flaky(down()), budget=budget)
+    assert await EXACT.with_retry(Flaky(down()), budget=budget) == "answer"
+
+
 async def test_a_caller_may_say_what_is_worth_another_try(autojump_clock: trio.abc.Clock) -> None:
     flaky = Flaky(ValueError("once"))
     answer = await EXACT.with_retry(flaky, retry_on=lambda error: isinstance(error, ValueError))
@@ -135,6 +145,7 @@ def test_a_budget_that_makes_no_sense_is_refused(values: tuple[float, float, flo
 
 # ---- Retry-After
 
+SPENT = (b"anthropic-ratelimit-requests-remaining", b"0")
 NOON = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 
 
@@ -179,6 +190,21 @@ def test_a_date_is_taken_relative_to_the_answers_own_clock(skew: float) -> None:
     assert parse_retry_after([asked, (b"date", b"today")], wall_time=NOON) == 10
 
 
+def test_a_date_without_a_zone_is_not_taken_for_local_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        asked = (b"retry-after", b"Sun Nov  6 08:49:47 1994")
+        assert parse_retry_after([asked], wall_time=NOON) == 10
+        reset = (b"anthropic-ratelimit-requests-reset", b"1994-11-06T08:49:42")
+        assert exhausted_for([SPENT, reset], wall_time=NOON) == 5
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 async def test_patience_of_more_than_a_minute_is_never_waited_for(
     autojump_clock: trio.abc.Clock,
 ) -> None:
@@ -215,6 +241,11 @@ def test_pauses_double_while_nothing_is_named_and_many_at_once_count_once() -> N
         now = gate.until
     assert pauses == [1.0, 2.0, 4.0, 4.0]
     assert round(gate.refused(gate.until + 30.0, None), 3) == 1.0
+
+
+def test_half_of_a_pause_that_nothing_names_is_drawn() -> None:
+    pauses = [RateGate(fraction=lambda share=share: share).refused(0.0, None) for share in (0, 0.5)]  # type: ignore[misc] # bound now
+    assert pauses == [0.5, 0.75]
 
 
 def test_a_provider_cannot_close_its_gate_for_days() -> None:

@@ -86,3 +86,16 @@ async def test_what_a_panic_let_through_is_told_to_the_manager(
         assert manager.cast(success)
         await wait_all_tasks_blocked()
         assert board.counts(success), "once it is told, successes count at once again"
+
+
+async def test_what_is_quicker_than_a_chat_is_no_measure_of_one(
+    autojump_clock: MockClock,
+) -> None:
+    board = FailoverBoard()
+    async with managed(board) as manager:
+        quick = msgspec.structs.replace(attempt("a", first_token=0.001), operation="embeddings")
+        assert board.counts(quick)
+        assert manager.cast(msgspec.structs.replace(quick, kind="timeout", first_token=None))
+        await wait_all_tasks_blocked()
+        assert standing(board).members["a"].attempts == 2
+        assert board.first_tokens["a", "m"].expected(trio.current_time()) is None

@@ -96,6 +96,14 @@ def test_those_to_follow_are_drawn_by_weight() -> None:
         assert seconds[name] / total == pytest.approx(share, abs=0.02)
 
 
+def test_of_two_to_follow_the_heavier_comes_first_as_often_as_it_weighs() -> None:
+    scene = Scene("load_balanced", *weighted(a=100, b=3, c=1))
+    seconds = Counter(
+        order[1] for order in (scene.order() for _ in range(8_000)) if order[0] == "a"
+    )
+    assert seconds["b"] / seconds.total() == pytest.approx(0.75, abs=0.02)
+
+
 def test_the_fastest_comes_first_and_a_peak_changes_that_at_once() -> None:
     scene = Scene("fastest_first", A, B, C)
     for name, seconds in (("a", 0.9), ("b", 0.3), ("c", 0.6)):
@@ -188,6 +196,29 @@ def test_adaptive_takes_the_less_loaded_of_two() -> None:
     assert scene.order() == "ab"
 
 
+@pytest.mark.parametrize("all_measured", [False, True])
+def test_adaptive_never_takes_the_more_loaded_of_two(all_measured: bool) -> None:
+    scene = Scene("adaptive", A, B)
+    for busy, free in ("ab", "ba"):
+        scene.takes(busy, 0.1)
+        scene.takes(free, 0.3)
+        if all_measured:
+            scene.remade(scene.plan)
+        scene.under_way(busy, 5)
+        scene.under_way(free, 0)
+        assert scene.firsts(200) == free * 200, "0.1 s * 6 is more than 0.3 s * 1"
+        scene = Scene("adaptive", A, B)
+
+
+def test_adaptive_looks_at_nobody_of_a_dearer_tier() -> None:
+    scene = Scene(
+        "adaptive", Candidate("a", cost_tier=1), Candidate("x", cost_tier=2), rebalance_interval=10
+    )
+    scene.takes("a", 0.1, now=12.0)
+    scene.remade(scene.plan, now=15.0)
+    assert scene.firsts(60, now=15.0) == "a" * 60
+
+
 def test_adaptive_ranks_those_to_follow_by_their_load_when_they_are_looked_for() -> None:
     scene = Scene("adaptive", A, B, C)
     for name, seconds in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
@@ -256,6 +287,17 @@ def test_the_standing_names_whose_turn_is_next(strategy: Strategy) -> None:
     for _ in range(50):
         upcoming = scene.plan.standing(0.0)[0].provider
         assert scene.order()[0] == upcoming
+
+
+def test_that_all_were_told_to_wait_is_no_panic_and_one_open_circuit_among_them_is() -> None:
+    why = {"a": "rate_limited", "b": "rate_limited"}
+    scene = Scene("priority", A, B)
+    scene.down = {"a", "b"}
+    outlook = Outlook(status=lambda provider, _now: why[provider])
+    plan = make_plan(scene.group, lambda _provider, _now: False, outlook=outlook)
+    assert not plan.panics(0.0)
+    why["b"] = "open"
+    assert plan.panics(0.0)
 
 
 def test_an_empty_part_has_no_order() -> None:

@@ -1,7 +1,9 @@
 """One deadline a request: every wait on the way is bounded, and the asker is told by what."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from runtime.routing.gave_up import GaveUp
 from runtime.routing.group import Candidate, GroupTimeouts
+from runtime.routing.limits import whole_time
 from runtime.routing.retry import RetryPolicy
 from runtime.routing.route import Route
 from runtime.routing.verdicts import status_of
@@ -267,6 +270,41 @@ async def test_an_asker_in_a_hurry_says_nothing_about_the_provider(
     async with one(tmp_path, scripted.silent, first_token_timeout=5.0) as running:
         assert (await refused(running, patience=4.0)).last.kind == "deadline"
         assert (await refused(running, patience=5.0)).last.kind == "timeout"
+
+
+async def test_time_in_the_queue_is_not_held_against_the_provider(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(
+        tmp_path, scripted.silent, first_token_timeout=5.0, max_connections=1
+    ) as running:
+        async with trio.open_nursery() as nursery:
+            # The first has the connection for three seconds; the second has it for four then.
+            nursery.start_soon(partial(refused, running, stream=True, patience=3.0))
+            await wait_all_tasks_blocked()
+            with ends_in(7):
+                ended = await refused(running, stream=True, patience=7.0)
+        assert ended.last.kind == "deadline"
+        await wait_all_tasks_blocked()
+        assert running.views["a"].status(trio.current_time()).failures == 0
+
+
+@pytest.mark.parametrize(
+    ("group", "asked", "least"),
+    [
+        (None, math.inf, (60.0, "timeouts.request")),
+        (90.0, math.inf, (60.0, "timeouts.request")),
+        (30.0, math.inf, (30.0, "timeouts.total of group g")),
+        (30.0, 20.0, (20.0, "x-standby-timeout")),
+        (30.0, 40.0, (30.0, "timeouts.total of group g")),
+        (None, 70.0, (60.0, "timeouts.request")),
+    ],
+)
+def test_the_least_of_all_limits_counts_for_the_whole(
+    group: float | None, asked: float, least: tuple[float, str]
+) -> None:
+    timeouts = None if group is None else GroupTimeouts(total=group)
+    assert whole_time(60.0, "g", timeouts, asked, "x-standby-timeout") == least
 
 
 def test_limits_that_are_no_time_are_refused() -> None:
