@@ -17,14 +17,18 @@ Verdict = Literal["complete", "honest", "cut", "wrong"]
 """What one asker got.
 
 - ``complete``: one whole answer, and it is the answer to this very question.
-- ``honest``: an error that says so: a status with an error body, or an error event and a stream
-  that is not ended as if it were whole.
+- ``honest``: an error that says so: a status with an error body, of those that tell of trouble and
+  not of the request, or an error event and a stream that is not ended as if it were whole.
 - ``cut``: the connection ended without a word. Right only where the connection itself was killed.
 - ``wrong``: anything else: a false end, somebody else's answer, two answers, no answer in time.
 """
 
 _PATIENCE = 30.0
 """Seconds after which a request counts as lost."""
+
+
+_TROUBLE = frozenset({429, 502, 503, 504, 529})
+"""Statuses of errors that are nothing of the request's doing."""
 
 
 class Ask(NamedTuple):
@@ -91,6 +95,8 @@ def _judge(
 ) -> Outcome:
     if status != 200:
         error = json.loads(got)["error"]
+        if status not in _TROUBLE:
+            return Outcome("wrong", f"a good request was refused: {status}, {got[-300:]!r}")
         return Outcome("honest", f"status {status}: {error['message']}", attempts=attempts)
     if one.stream:
         seen = list(events(got))

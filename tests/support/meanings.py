@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from tests.support.daemon import Reply
 
-__all__ = ["BROKEN", "DIALECTS", "PLAIN", "STREAMED", "Meaning", "assert_refused", "meaning_of"]
+__all__ = ["DIALECTS", "EARLY", "PLAIN", "STREAMED", "Meaning", "assert_refused", "meaning_of"]
 
 DIALECTS: Final = ("openai", "anthropic")
 
@@ -105,6 +105,15 @@ STREAMED: Final[Mapping[str, Meaning]] = {
 }
 """What each fault means to a streamed one."""
 
+EARLY: Final[Mapping[str, Meaning]] = {
+    "stall_midstream:0": Meaning(504),
+    "cut_midstream:0": _PASSING,
+    "reset_midstream:0": _PASSING,
+    "malformed_event:0": _BAD_ANSWER,
+    "error_midstream:0": _BAD_ANSWER,
+}
+"""What those that happen in the middle of a stream mean where no token has been sent yet."""
+
 _OPENAI_TYPES: Final[Mapping[int, str]] = {
     400: "invalid_request_error",
     404: "invalid_request_error",
@@ -130,6 +139,8 @@ _ANTHROPIC_TYPES: Final[Mapping[int, str]] = {
 
 def meaning_of(fault: str, *, stream: bool) -> Meaning:
     """Return what a fault means to a plain or a streamed request."""
+    if stream and fault in EARLY:
+        return EARLY[fault]
     return (STREAMED if stream else PLAIN)[fault]
 
 

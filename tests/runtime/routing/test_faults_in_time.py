@@ -27,7 +27,7 @@ from runtime.services import Services
 from tests.support.answers import PATHS, request_body
 from tests.support.configs import simulated
 from tests.support.daemon import Reply
-from tests.support.meanings import DIALECTS, Meaning, assert_refused, meaning_of
+from tests.support.meanings import DIALECTS, EARLY, Meaning, assert_refused, meaning_of
 from tests.support.reading import error_of, events, finished, partial_text, text_of
 
 WORDS = 10
@@ -68,7 +68,7 @@ def took(fault: str, *, stream: bool) -> Took:
     half = (WORDS / 2 - 1) / PACE  # the first token is there at once
     if fault in _AT_ONCE:
         return Took(0.0)
-    if fault in {"hang", "slow_first_token"}:
+    if fault in {"hang", "slow_first_token", "stall_midstream:0"}:
         return Took(FIRST_TOKEN if stream else TOTAL, late=True)
     if fault == "stall_midstream":
         return Took(half + STALL if stream else TOTAL, late=True)
@@ -76,7 +76,7 @@ def took(fault: str, *, stream: bool) -> Took:
         return Took(WORDS / PACE)
     if fault in {"none", "no_finish_marker", "no_done"}:
         return Took((WORDS - 1) / PACE)
-    if fault in {"wrong_content_type", "empty_completion", "error_first_event"}:
+    if fault in {"wrong_content_type", "empty_completion", "error_first_event", *EARLY}:
         return Took(0.0)
     return Took(half)
 
@@ -216,9 +216,10 @@ def assert_broken(reply: Reply, *, clean: bool, dialect: str) -> None:
 
 CASES = [
     pytest.param(fault, dialect, stream, id=f"{fault}-{dialect}-{'stream' if stream else 'plain'}")
-    for fault in FAULTS
+    for fault in (*FAULTS, *EARLY)
     for dialect in DIALECTS
     for stream in (False, True)
+    if stream or fault not in EARLY
 ]
 
 
