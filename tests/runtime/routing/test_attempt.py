@@ -349,6 +349,18 @@ async def test_an_asker_that_takes_nothing_blames_nobody(
         assert running.kinds() == ["a cancelled"]
 
 
+async def test_a_provider_killed_in_the_middle_of_its_error_is_not_taken_for_the_upstreams_failure(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    half = b"HTTP/1.1 500 X\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"
+    async with two(tmp_path, then_silent(half), scripted.answers) as running:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(running.ask)
+            await trio.sleep(1)
+            running.system.kill("provider:a")
+        assert running.kinds() == ["a provider_down", "b ok"]
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_provider_killed_before_its_answer_is_replaced_unseen(
     tmp_path: Path, autojump_clock: MockClock, streamed: bool

@@ -259,6 +259,42 @@ async def test_no_call_begins_after_the_deadline_or_beyond_the_budget(
         assert calls.asked == "a"
 
 
+async def test_calls_put_their_share_into_the_budget(autojump_clock: trio.abc.Clock) -> None:
+    async with opened(RetryBudget(0.5, 0.0)) as house:
+        for call in (Calls(), Calls()):
+            await house.failover.with_failover("p", call)
+        assert await house.failover.with_failover("p", Calls(a="connect")) == "b served m-b"
+
+
+async def test_a_call_that_was_too_long_for_one_goes_only_to_whoever_takes_more(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    windows = {"a": 8_000, "b": 8_000, "c": 100_000}
+    members = tuple(
+        Candidate(name, context_window=tokens, fallback_on=frozenset({"context_too_long"}))
+        for name, tokens in windows.items()
+    )
+    async with opened() as house:
+        group = Group(name="w", members=members)
+        await house.failover.register_failover_group(group)
+        calls = Calls(a="context_too_long")
+        await house.failover.with_failover("w", calls)
+        assert calls.asked == "ac"
+
+
+async def test_whoever_asked_for_patience_is_not_called_and_the_failure_says_until_when(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with opened() as house:
+        for name in "abc":
+            house.gates.of(name).close_until(trio.current_time() + 30)
+        calls = Calls()
+        with pytest.raises(NobodyLeftError, match=r"another 30\.0 s") as caught:
+            await house.failover.with_failover("p", calls)
+        assert calls.asked == ""
+        assert [failure.kind for failure in caught.value.failures] == ["rate_limited"] * 3
+
+
 async def test_calls_run_beside_each_other_and_never_in_the_managers_loop(
     autojump_clock: trio.abc.Clock,
 ) -> None:

@@ -1,7 +1,10 @@
 """Who is asked when a request wishes for a group, a provider, fewer attempts or no stand-ins."""
 
+from typing import Literal
+
 import pytest
 
+from runtime.routing.hedge_policy import HedgeSettings
 from runtime.routing.plan import Candidate, Group, Plan, make_plan
 from runtime.routing.resolve import Resolver
 from runtime.routing.route import Member, Target, UnroutableError
@@ -137,3 +140,44 @@ def test_a_wish_is_looked_up_anew_when_the_providers_have_changed(resolver: Reso
     route = resolver.resolve("chat", wishes=Wishes(provider="o"))
     resolver.forget()
     assert resolver.resolve("chat", wishes=Wishes(provider="o")) is not route
+
+
+def of_one(group: Group) -> Resolver:
+    plans: Table[str, Plan] = Table()
+    plans.rows[group.name] = make_plan(group, lambda _provider, _now: True)
+    members = {"o": Member(interface=provider("o", models=("o-*",)), dialect="openai")}
+    groups = {group.name: group}
+    return Resolver(aliases={}, groups=groups, members=members, plans=plans, attempts=3)
+
+
+@pytest.mark.parametrize(("group", "wish"), [("error", "resume"), ("resume", "error")])
+def test_a_wish_about_broken_streams_goes_before_the_groups_setting(
+    group: Literal["error", "resume"], wish: Literal["error", "resume"]
+) -> None:
+    subject = of_one(Group(name="g", members=(Candidate("o", "o-1"),), on_broken_stream=group))
+    assert subject.resolve("g").resume == (group == "resume")
+    wished = Wishes(on_broken_stream=wish)
+    assert subject.resolve("g", wishes=wished).resume == (wish == "resume")
+    assert subject.resolve("o-1", wishes=wished).resume == (wish == "resume")
+
+
+def test_a_request_is_hedged_as_its_group_says() -> None:
+    one = (Candidate("o", "o-1"),)
+    hedges = of_one(Group(name="g", members=one, hedge=HedgeSettings(minimum_delay=7)))
+    hedge = hedges.resolve("g").hedge
+    assert hedge is not None
+    hedger = hedge()
+    assert hedger is not None
+    assert hedger.settings.minimum_delay == 7
+    assert of_one(Group(name="g", members=one)).resolve("g").hedge is None
+    assert hedges.resolve("o-1").hedge is None
+
+
+@pytest.mark.parametrize("wishes", [None, Wishes(max_attempts=1)])
+def test_names_that_were_asked_for_once_are_forgotten_in_the_end(wishes: Wishes | None) -> None:
+    subject = of_one(Group(name="g", members=(Candidate("o", "o-1"),)))
+    first = subject.resolve("o-0", wishes=wishes)
+    assert subject.resolve("o-0", wishes=wishes) is first
+    for number in range(1, 10_000):
+        subject.resolve(f"o-{number}", wishes=wishes)
+    assert subject.resolve("o-0", wishes=wishes) is not first, "askers cannot make it grow"
