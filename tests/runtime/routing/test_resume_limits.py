@@ -151,9 +151,10 @@ async def test_the_only_provider_is_waited_for_no_longer_than_ten_seconds(
     made, servers = of(tmp_path, a=stays)
     async with rig(made, *servers) as running:
         asker = Asker()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(ask, running, asker)
-            await trio.sleep(5)
-            await running.system.supervisor("providers").terminate_child("provider:a")
+        with trio.fail_after(50):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask, running, asker)
+                await trio.sleep(5)
+                await running.system.supervisor("providers").terminate_child("provider:a")
         assert asker.ended == "broken"
         assert trio.current_time() == pytest.approx(15, abs=0.1)
