@@ -145,6 +145,36 @@ async def test_the_only_provider_is_not_asked_again_when_its_task_crashed(
         assert len(servers[0].calls) == 1
 
 
+async def test_whoever_is_being_restarted_is_waited_for_when_nobody_else_is_left(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    made, servers = of(tmp_path, a=after(0.1, SENT, end=2.0), b=after(0.1, REST))
+    async with rig(made, *servers) as running:
+        asker = Asker()
+        providers = running.system.supervisor("providers")
+        await providers.terminate_child("provider:b")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, running, asker)
+            await trio.sleep(5)
+            await providers.restart_child("provider:b")
+        assert asker.ended == "complete"
+        assert b"continued by b" in asker.body
+
+
+async def test_whoever_is_there_goes_on_before_one_that_is_being_restarted(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    made, servers = of(
+        tmp_path, a=after(0.1, SENT, end=2.0), b=after(0.1, REST), c=after(0.1, REST)
+    )
+    async with rig(made, *servers) as running:
+        await running.system.supervisor("providers").terminate_child("provider:b")
+        asker = await ask(running)
+        assert asker.ended == "complete"
+        assert b"continued by c" in asker.body
+        assert trio.current_time() < 3
+
+
 async def test_the_only_provider_is_waited_for_no_longer_than_ten_seconds(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
