@@ -115,18 +115,23 @@ async def test_what_goes_on_is_not_hedged(tmp_path: Path, autojump_clock: MockCl
         assert [len(each.calls) for each in servers] == [1, 1, 0]
 
 
-async def test_of_several_who_broke_none_is_asked_again_though_one_was_killed(
+async def test_one_that_was_killed_goes_on_once_it_is_back_and_one_that_broke_does_not(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    made, servers = of(tmp_path, a=after(0.1, SENT, end=1.0), b=stays)
+    async def goes_on_the_second_time(call: Call) -> None:
+        if len(servers[1].calls) == 1:
+            await stays(call)
+        await call.send(STREAM_HEAD + REST)
+
+    made, servers = of(tmp_path, a=after(0.1, SENT, end=1.0), b=goes_on_the_second_time)
     async with rig(made, *servers) as running:
         asker = Asker()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask, running, asker)
             await trio.sleep(5)
             running.system.kill("provider:b")
-        assert asker.ended == "broken"
-        assert [len(each.calls) for each in servers] == [1, 1]
+        assert asker.ended == "complete"
+        assert [len(each.calls) for each in servers] == [1, 2]
 
 
 async def test_the_only_provider_is_not_asked_again_when_its_task_crashed(
