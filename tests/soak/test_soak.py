@@ -9,6 +9,10 @@ from tests.support.daemon import Daemon
 
 pytestmark = pytest.mark.daemon
 
+_MOST_GROWTH = 4.0
+"""MiB by which memory may grow between the second third of a run and the last one: 4,000 requests, so
+that a kibibyte kept of each would show. In the first third the first crowds make their room."""
+
 
 async def test_every_request_of_a_chaotic_minute_gets_one_complete_answer_or_one_honest_error() -> (
     None
@@ -17,11 +21,12 @@ async def test_every_request_of_a_chaotic_minute_gets_one_complete_answer_or_one
     daemon.expects_trouble = True
     await trio.to_thread.run_sync(daemon.start)
     try:
-        findings = await Soak(daemon, rate=200, kill_every=0.1, seed=1).run(40)
+        findings = await Soak(daemon, rate=200, kill_every=0.1, seed=1).run(60)
         assert findings.mistakes() == []
-        assert findings.kills.done.total() >= 360
+        assert findings.kills.done.total() >= 540
         assert findings.resumed > 0
-        assert findings.verdicts["complete"] > findings.verdicts["honest"]
+        assert findings.availability >= 0.85, findings.honest
+        assert findings.growth() < _MOST_GROWTH, findings.resident
         names = await trio.to_thread.run_sync(daemon.nodes)
         wanted = {name for name in names if not name.startswith("connection:")}
         await trio.to_thread.run_sync(daemon.wait_whole, frozenset(wanted))
