@@ -118,6 +118,7 @@ class AnthropicStreamReader(StreamReader):
             kind = name.decode(errors="replace")
         if is_error or kind == "error":
             self.error = read_error(event)
+            self.odd_error = not is_error  # the SDKs go by the event's name, and skip one without
             return True
         if kind == "message_stop":
             self.finished = True

@@ -24,8 +24,9 @@ class StreamReader(ABC):
 
     Events leave byte for byte as they came, comments included. What they say is judged on the way
     and shown in the attributes. Nothing leaves after the finish marker or an error event: there is
-    nothing after them that a client could want. How the bytes were split makes no difference to
-    what is relayed or to the verdict.
+    nothing after them that a client could want. An error in a form that SDKs do not know stays
+    behind: they would take it for a part of the answer, or stumble over it. How the bytes were
+    split makes no difference to what is relayed or to the verdict.
 
     Args:
         max_event: Bytes of one event at most.
@@ -34,6 +35,8 @@ class StreamReader(ABC):
         started: A first token (text, refusal, reasoning, tool call, sound) or a finish was seen.
         finished: The upstream's own finish marker was seen: the answer is complete.
         error: The error event that was seen.
+        odd_error: Whether that has a form that the API's SDKs take for none: it is not relayed, and
+            whoever relays has to tell the error in the API's own form.
         usage: What the upstream counted so far.
         finish_reason: Why the answer ended, in the dialect's own word.
         model: The model that answers, as the upstream names it.
@@ -48,6 +51,7 @@ class StreamReader(ABC):
         "finish_reason",
         "finished",
         "model",
+        "odd_error",
         "started",
         "usage",
     )
@@ -56,6 +60,7 @@ class StreamReader(ABC):
         self.started = False
         self.finished = False
         self.error: UpstreamError | None = None
+        self.odd_error = False
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.model: str | None = None
@@ -224,6 +229,7 @@ class StreamReader(ABC):
                     self._check_size(len(data))
                 if self.judge(data[:-2]):
                     self._close()
+                    return b"" if self.odd_error else data
             except AnswerFault:
                 self._close()
                 raise
@@ -239,10 +245,10 @@ class StreamReader(ABC):
                 self._close()
                 fault.events = data[:position]
                 raise
-            position += len(block) + 2
             if over:
                 self._close()
-                return data[:position]
+                return data[: position if self.odd_error else position + len(block) + 2]
+            position += len(block) + 2
         self._pending += rest  # the third of three line ends begins the next event
         return data[:position]
 
@@ -258,10 +264,10 @@ class StreamReader(ABC):
                 self._close()
                 fault.events = data[:position]
                 raise
-            position = boundary.end()
             if over:
                 self._close()
-                return data[:position]
+                return data[: position if self.odd_error else boundary.end()]
+            position = boundary.end()
         return data
 
     def _nested(self) -> AnswerFault:

@@ -183,10 +183,12 @@ class OpenAIStreamReader(StreamReader):
             data: The event's data.
             is_error: Whether the event was named an error.
         """
+        odd = False
         try:
             chunk = _any_decoder.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if is_error:
+                odd = True
                 chunk = {"error": {"message": data[:500].decode(errors="replace")}}
             else:
                 raise AnswerFault(f"an event of the stream is not JSON: {error}") from None
@@ -196,6 +198,8 @@ class OpenAIStreamReader(StreamReader):
             raise AnswerFault("an event of the stream is not UTF-8")
         self.error = read_error(chunk, is_error=is_error)
         if self.error is not None:
+            # The SDKs raise what stands under this key, and nothing else.
+            self.odd_error = odd or not chunk.get("error")
             return True
         model = chunk.get("model")
         if self.model is None and isinstance(model, str) and model:

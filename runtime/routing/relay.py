@@ -129,7 +129,8 @@ async def relay_stream(
             result.usage = reader.usage
             result.broken = without_frames(failure)  # they hold the result
             task.actor.cast(Trouble(failure.message))
-            task.answer.break_off(None if reader.error is not None else failure.message)
+            told = reader.error is not None and not reader.odd_error
+            task.answer.break_off(None if told else failure.message)
             return
         result.usage = reader.usage
     await task.answer.drain()
@@ -321,9 +322,13 @@ async def _relay_events(task: Exchange, connection: UpstreamConnection, reader: 
         if reader.finished:
             answer.finish(events)
             return False
+        if reader.error is not None:
+            if events:
+                answer.events(task.provider.masking().whole(events))
+            return False
         if events:
             answer.events(events)
-        return reader.error is None and not answer.crowded
+        return not answer.crowded
 
     while True:
         if answer.crowded:
@@ -353,6 +358,6 @@ async def _relay_events(task: Exchange, connection: UpstreamConnection, reader: 
         if reader.finished:
             return
         if reader.error is not None:
-            raise Failure("broken_stream", name, reader.error.message)
+            raise Failure("broken_stream", name, task.provider.redact(reader.error.message))
         if not going_on:
             raise Failure("broken_stream", name, "the stream ended without its finish marker")

@@ -10,8 +10,8 @@ from tests.support.daemon import Daemon
 pytestmark = pytest.mark.daemon
 
 _MOST_GROWTH = 4.0
-"""MiB by which memory may grow between the second third of a run and the last one: 4,000 requests, so
-that a kibibyte kept of each would show. In the first third the first crowds make their room."""
+"""MiB by which memory may grow between the second third of a run and the last one: 4,000 requests,
+so that a kibibyte kept of each would show. In the first third the first crowds make their room."""
 
 
 async def test_every_request_of_a_chaotic_minute_gets_one_complete_answer_or_one_honest_error() -> (

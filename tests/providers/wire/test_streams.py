@@ -266,15 +266,33 @@ def test_an_error_event_is_relayed_and_ends_the_stream(dialect: str, before: int
 
 
 @pytest.mark.parametrize(
-    "event",
+    ("event", "known"),
     [
-        b'data: {"error": "model crashed"}\n\n',
-        b'data: {"object": "error", "message": "model crashed", "code": 500}\n\n',
-        b'event: error\ndata: {"message": "model crashed"}\n\n',
-        b"event: error\ndata: model crashed\n\n",
+        (b'data: {"error": "model crashed"}\n\n', True),
+        (b'data: {"object": "error", "message": "model crashed", "code": 500}\n\n', False),
+        (b'event: error\ndata: {"message": "model crashed"}\n\n', False),
+        (b"event: error\ndata: model crashed\n\n", False),
     ],
 )
-def test_errors_in_the_shapes_of_other_servers_are_errors(event: bytes) -> None:
-    reader = fed("openai", *openai_tokens(), event)
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("together", [False, True])
+def test_errors_in_the_shapes_of_other_servers_are_errors_and_relayed_where_sdks_know_them(
+    event: bytes, line_end: bytes, *, known: bool, together: bool
+) -> None:
+    event = event.replace(b"\n", line_end)
+    *before, last = openai_tokens()
+    last = last.replace(b"\n", line_end)
+    reader = fed("openai", *before)
+    relayed = reader.feed(last + event) if together else reader.feed(last) + reader.feed(event)
     assert reader.error is not None
     assert reader.error.message == "model crashed"
+    assert reader.odd_error is not known
+    assert relayed == last + (event if known else b"")
+
+
+def test_an_error_event_without_its_name_is_none_to_anthropics_sdk() -> None:
+    reader = fed("anthropic", *opening("anthropic"), *tokens("anthropic"))
+    failed = b'data: {"type": "error", "error": {"type": "api_error", "message": "no"}}\n\n'
+    assert reader.feed(failed) == b""
+    assert reader.error is not None
+    assert reader.odd_error

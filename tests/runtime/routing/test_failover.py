@@ -191,12 +191,12 @@ async def test_panic_lets_nobody_through_twice_for_one_that_is_left_alone(
         await house.open_circuit("b")
         await house.open_circuit("c")
         calls = Calls(b="connect", c="connect")
-        for _ in range(4):
+        for _ in range(3):  # within the 15 s that a circuit stays open at least
             with pytest.raises(NobodyLeftError, match="it is connect"):
                 await house.failover.with_failover("p", calls)
             await settle()
             await trio.sleep(PANIC_INTERVAL)
-        assert calls.asked == "bcbc"
+        assert calls.asked == "bcb"
 
 
 async def test_a_call_that_is_let_through_in_panic_and_goes_well_ends_the_outage(

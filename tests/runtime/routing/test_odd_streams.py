@@ -24,7 +24,7 @@ from tests.support.answers import (
     anthropic_tokens,
     request_body,
 )
-from tests.support.reading import error_of, events, partial_text, stream_text
+from tests.support.reading import events, partial_text, stream_text
 
 SENT = "one two three "
 USAGE = {"prompt_tokens": 140, "completion_tokens": 5, "total_tokens": 145}
@@ -195,16 +195,57 @@ async def test_what_cannot_be_translated_after_the_first_token_is_never_asked_ag
         assert made.kinds()[0] == "a broken_stream"
 
 
-async def test_an_error_in_the_shape_of_another_server_is_told_in_the_askers_dialect(
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+@pytest.mark.parametrize(
+    "failed",
+    [
+        b'data: {"object": "error", "message": "engine died", "code": 500}\n\n',
+        b"event: error\ndata: engine died\n\n",
+        b'event: error\ndata: {"message": "engine died"}\n\n',
+    ],
+)
+async def test_an_error_that_no_sdk_knows_is_told_in_the_askers_own_way(
+    failed: bytes, dialect: str, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with running(tmp_path, sends(ROLE, event(content=SENT), failed)) as made:
+        asker = await ask(made, dialect=dialect, resume=False)
+        assert asker.ended == "broken"
+        assert asker.error == "engine died"
+        assert partial_text(events(asker.body), dialect) == SENT
+        assert b"engine died" not in asker.body
+
+
+async def test_an_error_that_sdks_know_is_told_once_and_as_it_came(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    failed = b'data: {"object": "error", "message": "engine died", "code": 500}\n\n'
+    failed = b'data: {"error": {"message": "engine died", "type": "server_error"}}\n\n'
     async with running(tmp_path, sends(ROLE, event(content=SENT), failed)) as made:
-        asker = await ask(made, dialect="anthropic", resume=False)
+        asker = await ask(made, resume=False)
         assert asker.ended == "broken"
-        error = error_of(events(asker.body), "anthropic")
-        assert error is not None
-        assert error["message"] == "engine died"
+        assert asker.error is None
+        assert asker.body.endswith(failed)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_key_that_an_error_in_mid_stream_repeats_is_shown_nowhere(
+    *, known: bool, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    key = "sk-not-to-be-seen"
+    said = f"{key} has expired"
+    error = json.dumps({"error": {"message": said}})
+    failed = f"data: {error}\n\n" if known else f"event: error\ndata: {said}\n\n"
+    server = scripted.Upstream(
+        tmp_path / "a", sends(ROLE, event(content=SENT), event(content=key), failed.encode())
+    )
+    keyed = scripted.provider("a", tmp_path / "a", api_key=key)
+    async with rig({"a": keyed}, server) as made:
+        asker = await ask(made, resume=False)
+        told = asker.body.decode().split(key, 1)[1] + (asker.error or "")
+        assert "*** has expired" in told
+        assert key not in told, "what a model says is the asker's, whatever it is"
+        shown = repr(made.system.snapshot())
+        assert "*** has expired" in shown
+        assert key not in shown
 
 
 async def test_structured_output_that_lacks_only_its_end_is_given_one(
