@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 import trio
 
-from providers.failures import Failure
+from providers.failures import Failure, FailureKind
 from providers.http import ResponseHead
 from providers.interface import ForwardRequest
 from providers.wire import Usage
@@ -44,7 +44,9 @@ JOINED: Final = frozenset(_JOINERS)
 
 _FIRST_LOOK = 0.02
 _PATIENCE = 10.0
-"""Seconds: how soon and for how long to look whether the tasks of those who are left are back."""
+"""Seconds: how soon and for how long to look whether those who are left can be asked now."""
+
+_KEPT_BACK: Final = frozenset[FailureKind]({"rate_limited", "circuit_open"})
 
 
 def summed(parts: Iterable[Usage | None]) -> Usage | None:
@@ -258,9 +260,9 @@ class Resumption:
         # Another one first: the task of one that was killed is not back yet.
         left.sort(key=lambda each: each.provider == provider)
         candidates: Sequence[Candidate] = left
+        waiting: dict[Candidate, float] = {}
         until = min(trio.current_time() + _PATIENCE, self._job.deadline)
         while candidates:
-            killed: list[Candidate] = []
             for candidate in candidates:
                 job = self._continued(candidate)
                 if job is None:
@@ -269,7 +271,7 @@ class Resumption:
                     failed = await ask(candidate, candidates, job)
                 except GaveUp as gave_up:
                     failures.append(gave_up.last)
-                    killed.clear()
+                    waiting.clear()
                     break
                 if failed is None:
                     self.resumed += begun
@@ -282,9 +284,10 @@ class Resumption:
                     )
                     return True
                 failures.append(failed)
-                if _was_killed(failed):
-                    killed.append(candidate)
-            candidates = await self._back(killed, until)
+                wait = _wait_after(failed)
+                if wait is not None:
+                    waiting[candidate] = trio.current_time() + wait
+            candidates = await self._back(waiting, until)
         answer.broken = False
         self.not_resumed = "nobody"
         if not begun:
@@ -318,20 +321,24 @@ class Resumption:
             job, request=request, answer_by=job.deadline, answer_by_whom=job.deadline_by
         )
 
-    async def _back(self, killed: Sequence[Candidate], until: float) -> Sequence[Candidate]:
-        """Return those whose tasks are back, as soon as there are any; none when that is too late.
-
-        Their supervisor is bringing them back, and no upstream is any the worse for it.
+    async def _back(self, waiting: dict[Candidate, float], until: float) -> Sequence[Candidate]:
+        """Take out those who can be asked, as soon as there are any; none when that is too late.
 
         Args:
-            killed: Those whose tasks were killed.
-            until: How long to look.
+            waiting: Those who could not be asked, and from when on it is worth another try.
+            until: How long to wait.
         """
-        while killed and trio.current_time() < until:
-            await trio.sleep(_FIRST_LOOK)
-            back = [each for each in killed if self._runs(each)]
+        while waiting:
+            now = trio.current_time()
+            back = [each for each, due in waiting.items() if due <= now and self._runs(each)]
             if back:
+                for each in back:
+                    del waiting[each]
                 return back
+            due = max(now + _FIRST_LOOK, min(waiting.values()))
+            if due >= until:
+                break
+            await trio.sleep_until(due)
         return ()
 
     def _runs(self, candidate: Candidate) -> bool:
@@ -342,3 +349,19 @@ class Resumption:
 def _was_killed(failure: Failure) -> bool:
     """Tell whether a provider's task was ended by others: that says nothing about its upstream."""
     return failure.kind == "provider_down" and not failure.crashed
+
+
+def _wait_after(failure: Failure) -> float | None:
+    """Return the seconds after which another try is worth it; None when none is.
+
+    A killed task is brought back by its supervisor; who asked for patience, or is kept back by its
+    breaker, has said for how long.
+
+    Args:
+        failure: Why a provider did not go on.
+    """
+    if _was_killed(failure):
+        return _FIRST_LOOK
+    if failure.kind in _KEPT_BACK and failure.retry_after is not None:
+        return max(_FIRST_LOOK, failure.retry_after)
+    return None

@@ -193,3 +193,40 @@ async def test_the_only_provider_is_waited_for_no_longer_than_ten_seconds(
                 await running.system.supervisor("providers").terminate_child("provider:a")
         assert asker.ended == "broken"
         assert trio.current_time() == pytest.approx(15, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ended", "calls"), [(3, "complete", [1, 2]), (30, "broken", [1, 1])]
+)
+async def test_whoever_asks_for_patience_is_waited_for_where_that_is_not_for_long(
+    seconds: int, ended: str, calls: list[int], tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def is_patient(call: Call) -> None:
+        if len(servers[1].calls) == 1:
+            await call.send(scripted.failing(429, b"retry-after: %d\r\n" % seconds))
+        else:
+            await call.send(STREAM_HEAD + REST)
+
+    made, servers = of(tmp_path, a=after(0.1, SENT, end=1.0), b=is_patient)
+    async with rig(made, *servers) as running:
+        asker = await ask(running)
+        assert asker.ended == ended
+        assert [len(each.calls) for each in servers] == calls
+        # Known to be in vain, it is not waited for at all.
+        assert trio.current_time() == pytest.approx(
+            1.1 + (3 if ended == "complete" else 0), abs=0.3
+        )
+
+
+async def test_whoever_is_kept_back_by_its_breaker_is_waited_for(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    made, servers = of(tmp_path, a=after(0.1, SENT, end=1.0), b=after(0.1, REST))
+    async with rig(made, *servers) as running:
+        circuit = running.views["b"].circuit
+        circuit.fire("tripped", trio.current_time(), "for the test")
+        circuit.until = trio.current_time() + 6.0
+        asker = await ask(running)
+        assert asker.ended == "complete"
+        assert b"continued by b" in asker.body
+        assert trio.current_time() == pytest.approx(6.1, abs=0.3)
