@@ -11,7 +11,11 @@ _OUT_OF_CREDIT = (
     "credit_balance_exhausted",
     "billing_error",
     "billing_hard_limit_reached",
+    "billing_not_active",
+    "exceeded_current_quota",
 )
+"""How a spent balance or an account without billing is told, often with a 429 that no patience ends;
+the last one is Moonshot's."""
 
 _TOO_LONG_CODES = ("context_length_exceeded", "request_too_large")
 _TOO_LONG_WORDS = (

@@ -163,6 +163,8 @@ def head(status: int, *headers: tuple[bytes, bytes]) -> ResponseHead:
         (422, {"message": "prompt is too long"}, "client_error"),
         (429, {}, "rate_limited"),
         (429, {"code": "insufficient_quota"}, "account"),
+        (429, {"type": "billing_not_active", "code": None}, "account"),
+        (429, {"type": "exceeded_current_quota_error"}, "account"),
         (500, {}, "server_error"),
         (503, {}, "server_error"),
         (529, {}, "server_error"),
