@@ -23,13 +23,26 @@ __all__ = [
     "RetryBudget",
     "RetryPolicy",
     "may_retry",
+    "out_of_patience",
     "parse_retry_after",
 ]
 
 LONGEST_PAUSE: Final = 60.0
 """Seconds waited for a provider that asked for patience; beyond, the asker is told at once."""
 
+_ROUNDING: Final = 1e-6
+"""Seconds forgiven: a time that a gate names is the difference of two on the clock."""
+
 T = TypeVar("T")
+
+
+def out_of_patience(retry_after: float) -> bool:
+    """Tell whether a provider asks for more than ``LONGEST_PAUSE``.
+
+    Args:
+        retry_after: Seconds it asks for; what the policy draws on top of them does not count.
+    """
+    return retry_after > LONGEST_PAUSE + _ROUNDING
 
 
 def may_retry(error: Exception) -> bool:
@@ -272,7 +285,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """
         if attempts >= self.max_attempts:
             return None
-        if retry_after is not None and retry_after > LONGEST_PAUSE:
+        if retry_after is not None and out_of_patience(retry_after):
             return None
         delay = self.delay(attempts, retry_after, fraction=fraction)
         return delay if now + delay < deadline else None

@@ -68,6 +68,7 @@ class Setbacks:
             failure: Why; returned.
         """
         self._failures.append(failure)
+        self.pauses.heard(failure, trio.current_time())
         return failure
 
     def failed(self, candidate: Candidate, failure: Failure, result: ExchangeResult) -> Failure:

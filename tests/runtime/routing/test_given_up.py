@@ -134,6 +134,69 @@ async def test_of_several_who_ask_for_patience_the_least_is_waited_for(
         assert asker.served == "b"
 
 
+async def test_a_minute_that_is_asked_for_is_waited_for(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """A minute is the longest pause, and what is drawn on top of it makes it no longer."""
+    scripts = says(failing(429, b"retry-after: 60\r\n")), says(plain())
+    async with one(tmp_path, *scripts) as running:
+        asker = await running.ask(patience=300)
+        assert (asker.served, asker.attempts) == ("a", 2)
+        assert 60 <= trio.current_time() <= 60.2
+
+
+async def test_more_than_a_minute_is_not_waited_for(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    scripts = says(failing(429, b"retry-after: 61\r\n")), says(plain())
+    async with one(tmp_path, *scripts) as running:
+        assert (await given_up(running, patience=300)).attempts == 1
+        assert trio.current_time() == 0
+
+
+async def test_patience_counts_from_when_it_was_asked_for(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The time that another one takes to fail is a part of it."""
+
+    async def late(call: scripted.Call) -> None:
+        await trio.sleep(15)
+        await call.send(failing(401))
+
+    async def recovers(call: scripted.Call) -> None:
+        first = trio.current_time() < 1
+        await call.send(failing(429, b"retry-after: 20\r\n") if first else plain())
+
+    async with two(tmp_path, recovers, late) as running:
+        running.policy = STEADY
+        asker = await running.ask("a", "b", patience=30)
+        assert (asker.served, asker.attempts) == ("a", 3)
+        assert trio.current_time() == pytest.approx(20)
+
+
+async def test_the_request_that_has_a_provider_set_aside_is_told_for_how_long(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, says(failing(401))) as running:
+        ended = await given_up(running)
+        assert (ended.last.kind, ended.attempts) == ("account", 1)
+        left = running.views["a"].retry_in(trio.current_time())
+        assert 30 <= left <= 60
+        assert ended.retry_after == pytest.approx(left)
+
+
+async def test_the_request_that_opens_the_circuit_is_told_for_how_long_it_stays_open(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    script = says(failing(503, b"retry-after: 2\r\n"))
+    async with one(tmp_path, script, retry=ONCE, breaker=TRIPS_AT_ONCE) as running:
+        ended = await given_up(running)
+        assert (ended.last.kind, ended.attempts) == ("server_error", 1)
+        left = running.views["a"].retry_in(trio.current_time())
+        assert 15 <= left <= 30
+        assert ended.retry_after == pytest.approx(left)
+
+
 async def test_a_429_that_names_no_time_is_told_with_the_pause_that_was_made_of_it(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
