@@ -14,8 +14,8 @@ _OUT_OF_CREDIT = (
     "billing_not_active",
     "exceeded_current_quota",
 )
-"""How a spent balance or an account without billing is told, often with a 429 that no patience ends;
-the last one is Moonshot's."""
+"""How a spent balance or an account without billing is told, often with a 429 although no patience
+ends it; the last one is Moonshot's."""
 
 _TOO_LONG_CODES = ("context_length_exceeded", "request_too_large")
 _TOO_LONG_WORDS = (

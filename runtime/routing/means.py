@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+import trio
+
 from providers.failures import Failure
 from runtime.outcome import Attempt, Finished
 from runtime.routing.breaker import Permit
@@ -15,6 +17,9 @@ from runtime.routing.upstream import Upstream
 from supervision import Ref, Table
 
 __all__ = ["Means"]
+
+_TURNS: Final = 5
+"""Turns of the scheduler left to breakers to hear of what has failed; idle ones need two."""
 
 _PROBE_PATIENCE: Final = 1.0
 """Seconds after which it is worth asking what became of a breaker's probe."""
@@ -119,6 +124,21 @@ class Means:
             waits.append(wait)
         soonest = min(waits, default=math.inf)
         return None if math.isinf(soonest) else soonest
+
+    async def let_breakers_hear(self, candidates: Iterable[Candidate]) -> None:
+        """Let the breakers of some providers hear of attempts that have just ended.
+
+        They are told by message, and what opens a circuit opens it a moment later. Takes a few
+        turns of the scheduler at most, and no time; with nothing on its way, not even those.
+
+        Args:
+            candidates: The providers.
+        """
+        views = [self._breakers.get(candidate.provider) for candidate in candidates]
+        for _ in range(_TURNS):
+            if not any(view is not None and view.unheard for view in views):
+                return
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     def upstream(self, name: str) -> Upstream | None:
         """Return a provider by name."""

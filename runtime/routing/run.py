@@ -177,7 +177,7 @@ class Run:
                 if failure is None:
                     return
                 if self._route.once and self.attempts:
-                    raise self._give_up()
+                    raise await self._give_up()
                 verdict = judge(failure, candidate.fallback_on)
                 if not verdict.next_provider:
                     raise GaveUp([failure], self.attempts, self._asked)
@@ -198,7 +198,9 @@ class Run:
             setbacks = self._setbacks = Setbacks(self._means, self._job)
         return setbacks
 
-    def _give_up(self) -> GaveUp:
+    async def _give_up(self) -> GaveUp:
+        # A circuit that this very request has opened is a part of what the asker is told.
+        await self._means.let_breakers_hear(self._candidates)
         return self._had().give_up(self._candidates, self.attempts, self._asked)
 
     def _exhausted(self) -> bool:
@@ -218,7 +220,7 @@ class Run:
         now = trio.current_time()
         delay = self._had().pauses.before(rounds, failures, now)
         if delay is None or self._exhausted() or now + delay >= self._job.answer_by:
-            raise self._give_up()
+            raise await self._give_up()
         await trio.sleep(delay)
 
     async def _try(
@@ -243,13 +245,13 @@ class Run:
             return self._had().note(Failure("not_configured", candidate.provider, "not configured"))
         setbacks = self._setbacks
         if self._exhausted():
-            raise self._give_up()
+            raise await self._give_up()
         job = self._job
         if now >= job.answer_by:
             waited = f"{job.answer_by - job.started:g} s ({job.answer_by_whom})"
             up = f"not asked: the request's time was up after {waited}"
             self._had().note(Failure("deadline", candidate.provider, up))
-            raise self._give_up()
+            raise await self._give_up()
         if not upstream.actor.alive:
             down = "its task is being restarted"
             return self._had().note(Failure("provider_down", candidate.provider, down))
@@ -258,7 +260,7 @@ class Run:
             return self._had().note(permit)
         if setbacks is not None and setbacks.charged and not means.budget.withdraw(now):
             permit.release()
-            raise self._give_up()
+            raise await self._give_up()
         self.attempts += 1
         asked, self._asked = self._asked, candidate.provider
         hedger = self._hedger

@@ -9,6 +9,7 @@ installed does.
 import http.client
 import io
 import json
+import math
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
@@ -280,10 +281,14 @@ async def test_with_nothing_left(
             assert reply.headers["x-standby-attempts"] == "1"
             return
         assert_refused(reply, meaning.status_in(dialect), dialect, "bad", attempts=attempts)
-        if asks:
-            assert reply.headers["retry-after"] == f"{ASKED:g}"
-            assert reply.headers["retry-after-ms"] == f"{ASKED * 1000:g}"
-        elif meaning.counted != "failure":
+        status = running.breaker()
+        alone = max(status.retry_in or 0.0, status.recheck_in or 0.0, running.gate_opens_in())
+        if alone:
+            # Its provider is left alone since this very request: for as long, it is told.
+            told = min(alone, 60.0) * 1000
+            assert float(reply.headers["retry-after-ms"]) == pytest.approx(told, abs=1)
+            assert reply.headers["retry-after"] == f"{math.ceil(told / 1000)}"
+        else:
             assert "retry-after" not in reply.headers
 
 
