@@ -27,6 +27,14 @@ _TOO_LONG_WORDS = (
 """How a context window that is too small is told in a message: by Anthropic, which has no code for
 it (its prompt, and its prompt together with ``max_tokens``), and by servers of OpenAI's API."""
 
+_CREDIT_WORDS = "credit balance is too low"
+"""How Anthropic tells a spent balance, with a 400. No less than this will do: servers that repeat
+what they refuse would set themselves aside for a request that asks about a credit balance."""
+
+_FILTER_CODES = ("content_filter", "content_policy")
+_FLAGGED = re.compile(r"\bflagged\b|\brequires moderation\b", re.IGNORECASE)
+"""How OpenRouter says with a 403 that a model's moderation refuses the request, not the key."""
+
 _ABOUT_A_MODEL = re.compile(r"\bmodels?\b", re.IGNORECASE)
 """How a 403 says that a key is good, but not for this model."""
 
@@ -44,6 +52,9 @@ def classify_status(status: int, code: str, message: str) -> FailureKind:
         return "account"
     if status == 429:
         return "rate_limited"
+    filtered = any(word in code for word in _FILTER_CODES)
+    if status == 403 and (filtered or _FLAGGED.search(message)):
+        return "content_filter"
     if status == 403 and ("model_not_found" in code or _ABOUT_A_MODEL.search(message)):
         return "model_not_found"
     if status in {401, 402, 403}:
@@ -52,9 +63,9 @@ def classify_status(status: int, code: str, message: str) -> FailureKind:
         return "timeout"
     if status >= 500:
         return "server_error"
-    if status == 400 and "credit balance" in message.lower():
+    if status == 400 and _CREDIT_WORDS in message.lower():
         return "account"
-    if "content_filter" in code or "content_policy" in code:
+    if filtered:
         return "content_filter"
     if 400 <= status < 500:
         if status == 413 or any(word in code for word in _TOO_LONG_CODES):

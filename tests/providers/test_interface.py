@@ -138,7 +138,8 @@ def head(status: int, *headers: tuple[bytes, bytes]) -> ResponseHead:
     ("status", "error", "kind"),
     [
         (400, {}, "client_error"),
-        (400, {"message": "Your credit balance is too low"}, "account"),
+        (400, {"message": "Your credit balance is too low to access the API"}, "account"),
+        (400, {"message": "not a string: 'What is my credit balance?'"}, "client_error"),
         (400, {"code": "content_filter"}, "content_filter"),
         (401, {}, "account"),
         (402, {}, "account"),
@@ -151,6 +152,9 @@ def head(status: int, *headers: tuple[bytes, bytes]) -> ResponseHead:
             {"type": "permission_error", "message": "Not allowed to use this Model: claude-x"},
             "model_not_found",
         ),
+        (403, {"code": "content_policy_violation"}, "content_filter"),
+        (403, {"message": "The chosen model requires moderation"}, "content_filter"),
+        (403, {"code": 403, "message": "Your input was flagged for x"}, "content_filter"),
         (401, {"message": "no model for you"}, "account"),
         (404, {}, "model_not_found"),
         (400, {"code": "model_not_found"}, "model_not_found"),
@@ -171,7 +175,7 @@ def head(status: int, *headers: tuple[bytes, bytes]) -> ResponseHead:
         (302, {}, "bad_answer"),
     ],
 )
-def test_every_status_has_its_meaning(status: int, error: dict[str, str], kind: str) -> None:
+def test_every_status_has_its_meaning(status: int, error: dict[str, object], kind: str) -> None:
     body = json.dumps({"error": {"message": "no", "type": "t", "code": None, **error}}).encode()
     failure = provider("p").handle_error(head(status), body)
     assert (failure.kind, failure.status, failure.provider) == (kind, status, "p")
