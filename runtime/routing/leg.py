@@ -54,7 +54,7 @@ async def make_attempt(
         What went wrong; None when the asker has its answer, be it one that broke off.
     """
     kind: AttemptKind = "cancelled"
-    probe = None if permit is ALWAYS else _Probe(upstream, started)
+    probe = None if permit is ALWAYS else _Probe(upstream, permit, started)
     closed = False
     request = job.request
     interface = upstream.interface
@@ -147,10 +147,11 @@ class _Probe:
     It need not last as long as its stream: the first token settles the question.
     """
 
-    __slots__ = ("_started", "_upstream", "proved")
+    __slots__ = ("_permit", "_started", "_upstream", "proved")
 
-    def __init__(self, upstream: Upstream, started: float) -> None:
+    def __init__(self, upstream: Upstream, permit: Permit, started: float) -> None:
         self._upstream = upstream
+        self._permit = permit
         self._started = started
         self.proved = False
 
@@ -158,3 +159,6 @@ class _Probe:
         """Tell the breaker of the first token."""
         took = trio.current_time() - self._started
         self.proved = self._upstream.breaker.cast(Outcome("ok", self._started, took))
+        if self.proved:
+            # It counts as passed; held as well, it would take the place of another probe.
+            self._permit.release()

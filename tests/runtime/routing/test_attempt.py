@@ -438,6 +438,28 @@ async def test_half_open_permits_come_back_however_a_probe_ends(
         assert running.views["a"].shown(trio.current_time()) == "closed"
 
 
+async def test_a_probe_that_has_proved_good_makes_way_for_the_next_while_its_stream_goes_on(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def long(call: Call) -> None:
+        await call.send(scripted.STREAM_HEAD + scripted.chunked(scripted.ROLE + scripted.HELLO))
+        await trio.sleep(20)
+        await call.send(scripted.chunked(scripted.STOP + scripted.DONE) + scripted.END)
+
+    breaker = BreakerSettings(failure_threshold=1, recovery_timeout=2, half_open_limit=2)
+    scripts = (says(failing(500)), long, scripted.answers)
+    async with one(tmp_path, *scripts, breaker=breaker, retry=ONCE) as running:
+        with pytest.raises(GaveUp):
+            await running.ask()
+        await trio.sleep(3)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: running.ask(stream=True))
+            await trio.sleep(1)
+            assert running.views["a"].state == "half_open", "one of two has proved good"
+            assert (await running.ask()).served == "a"
+            assert running.views["a"].state == "closed"
+
+
 @pytest.mark.parametrize("victim", ["breaker:a", "telemetry", "failover", "poller", "deadlines"])
 async def test_no_other_part_that_dies_disturbs_an_answer(
     tmp_path: Path, autojump_clock: MockClock, victim: str
