@@ -137,9 +137,14 @@ class Circuit:
     def configure(self, settings: BreakerSettings) -> None:
         """Go on by other settings; a window of another length begins empty.
 
+        Where another number of probes is to decide, their outcomes are counted anew: as many as
+        there are might already be enough, and without a further one nothing would be decided.
+
         Args:
             settings: When it opens and how it recovers.
         """
+        if settings.half_open_limit != self.settings.half_open_limit:
+            self._passed = self._failed = 0
         if settings.window != self.settings.window:
             self.window = OutcomeWindow(settings.window)
         self.settings = settings

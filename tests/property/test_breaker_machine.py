@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +74,18 @@ class Breaker(RuleBasedStateMachine):
         self.circuit = self.fresh()
         self.permits.clear()
         self.begin_state()
+
+    @rule(settings=SETTINGS)
+    def change_settings(self, settings: BreakerSettings) -> None:
+        """Other settings hold from now on; another window would begin empty."""
+        before = self.settings  # permits keep the time that they were given for
+        settings = msgspec.structs.replace(
+            settings, window=before.window, probe_timeout=before.probe_timeout
+        )
+        if settings.half_open_limit != self.settings.half_open_limit:
+            self.probes = [0, 0]
+        self.settings = settings
+        self.circuit.configure(settings)
 
     @rule(
         seconds=st.sampled_from([0.0, 0.1, 0.9, 1.0, 2.5, 6.0, 40.0]),

@@ -384,6 +384,19 @@ def test_other_settings_hold_at_once_and_another_window_begins_empty() -> None:
     assert (subject.window.failures, subject.consecutive) == (0, 2)
 
 
+def test_fewer_probes_to_decide_by_do_not_leave_it_waiting_for_none() -> None:
+    subject = circuit(failure_threshold=1, half_open_limit=3)
+    fail(subject, 1)
+    now = subject.until
+    for _ in range(2):
+        permit = subject.acquire(now)
+        assert permit is not None
+        subject.record(failed=False, started=now, now=now)
+        permit.release()
+    subject.configure(BreakerSettings(failure_threshold=1, half_open_limit=2))
+    assert subject.acquire(now) is not None, "nobody else could ever close it"
+
+
 def test_a_refusal_and_the_status_say_why_it_is_open() -> None:
     view = BreakerView("a", BreakerSettings(failure_threshold=2), now=0.0)
     fail(view.circuit, 2)
