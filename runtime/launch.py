@@ -136,7 +136,6 @@ def _services(
             budget=budget,
             telemetry=system.ref("telemetry"),
             failover=system.ref("failover"),
-            policy=policy,
             standing=shared.failover,
         )
     )

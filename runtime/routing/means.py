@@ -34,13 +34,11 @@ class Means:
         budget: What pays for attempts beyond the first.
         telemetry: Hears of attempts and finished requests.
         failover: Hears of attempts.
-        policy: How long to wait between rounds.
         standing: What the failover manager publishes, to count successes in place; None leaves all
             counting to it.
 
     Attributes:
         budget: What pays for attempts beyond the first.
-        policy: How long to wait between rounds.
     """
 
     __slots__ = (
@@ -50,7 +48,6 @@ class Means:
         "_telemetry",
         "_upstreams",
         "budget",
-        "policy",
     )
 
     def __init__(
@@ -61,7 +58,6 @@ class Means:
         budget: RetryBudget,
         telemetry: Ref,
         failover: Ref,
-        policy: RetryPolicy,
         standing: FailoverBoard | None = None,
     ) -> None:
         self._upstreams = upstreams
@@ -70,7 +66,6 @@ class Means:
         self._failover = failover
         self._standing = standing
         self.budget = budget
-        self.policy = policy
 
     def permit(self, upstream: Upstream, now: float) -> Permit | Failure:
         """Ask gate and breaker for one attempt at a provider.
@@ -143,6 +138,11 @@ class Means:
     def upstream(self, name: str) -> Upstream | None:
         """Return a provider by name."""
         return self._upstreams.get(name)
+
+    def policy_of(self, name: str) -> RetryPolicy:
+        """Return when a provider may be asked again; of one that is no more, as by default."""
+        upstream = self._upstreams.get(name)
+        return RetryPolicy() if upstream is None else upstream.retry
 
     def tell(self, upstream: Upstream, attempt: Attempt) -> None:
         """Report one attempt to whoever plans by it.

@@ -161,6 +161,17 @@ class RetryBudget:
         self._balance[1] += 1
         return True
 
+    def refuses(self, now: float) -> bool:
+        """Tell whether it would refuse a retry now; one that is not even waited for is refused.
+
+        Args:
+            now: The present time.
+        """
+        if self.left(now) >= 1:
+            return False
+        self.refused += 1
+        return True
+
     def left(self, now: float) -> float:
         """Return how many retries could be made at once.
 

@@ -166,6 +166,7 @@ class Run:
             if hedger is not None:
                 hedger.deposit(now)
         rounds = 0
+        later: dict[Candidate, Failure] = {}
         wider: Wider | None = None
         while True:
             rounds += 1
@@ -188,8 +189,13 @@ class Run:
                     again = again or {}
                     again[candidate] = failure
             again = again or {}
+            if later:
+                again |= later
+                again = {each: again[each] for each in self._candidates if each in again}
             await self._pause(rounds, list(again.values()))
-            candidates = list(again)
+            now, due = trio.current_time(), self._had().pauses.due
+            candidates = [each for each, failure in again.items() if due(failure, now)]
+            later = {each: again[each] for each in again if each not in candidates}
 
     def _had(self) -> Setbacks:
         """Return what has gone wrong so far; made when something has for the first time."""
@@ -218,9 +224,12 @@ class Run:
             failures: What became of those who may be tried again.
         """
         now = trio.current_time()
-        delay = self._had().pauses.before(rounds, failures, now)
+        setbacks = self._had()
+        delay = setbacks.pauses.before(rounds, failures, now)
         if delay is None or self._exhausted() or now + delay >= self._job.answer_by:
             raise await self._give_up()
+        if setbacks.owes and self._means.budget.refuses(now):
+            raise await self._give_up()  # what nobody pays for is not waited for
         await trio.sleep(delay)
 
     async def _try(
@@ -258,9 +267,11 @@ class Run:
         permit = means.permit(upstream, now)
         if isinstance(permit, Failure):
             return self._had().note(permit)
-        if setbacks is not None and setbacks.charged and not means.budget.withdraw(now):
-            permit.release()
-            raise await self._give_up()
+        if setbacks is not None and setbacks.owes:
+            if not means.budget.withdraw(now):
+                permit.release()
+                raise await self._give_up()
+            setbacks.owes = False
         self.attempts += 1
         asked, self._asked = self._asked, candidate.provider
         hedger = self._hedger

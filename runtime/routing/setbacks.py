@@ -34,6 +34,8 @@ class Setbacks:
 
     Attributes:
         charged: Attempts that failed and count against those the request may make.
+        owes: Whether the next attempt is to be paid for: after the last one that was, an upstream
+            has failed.
         pauses: How long to wait between its rounds.
         refusal: The latest answer in which a content filter refuses, and its exchange.
     """
@@ -46,6 +48,7 @@ class Setbacks:
         "_means",
         "_tries",
         "charged",
+        "owes",
         "pauses",
         "refusal",
     )
@@ -58,7 +61,8 @@ class Setbacks:
         self._tries: dict[str, int] = {}
         self._crashes: dict[str, int] = {}
         self.charged = 0
-        self.pauses = Pauses(means.policy)
+        self.owes = False
+        self.pauses = Pauses(means.policy_of)
         self.refusal: tuple[Refusal, ExchangeResult] | None = None
 
     def note(self, failure: Failure) -> Failure:
@@ -84,6 +88,7 @@ class Setbacks:
         provider = candidate.provider
         if failure.kind not in _FREE:
             self.charged += 1
+            self.owes = True
             self._tries[provider] = self._tries.get(provider, 0) + 1
         if failure.crashed:
             self._crashes[provider] = self._crashes.get(provider, 0) + 1

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -97,7 +98,6 @@ class Rig:
         self.upstreams: dict[str, Upstream] = {}
         self.views: Table[str, BreakerView] = Table()
         self.budget = RetryBudget()
-        self.policy = RetryPolicy()
         self.nursery: trio.Nursery
 
     @property
@@ -116,6 +116,12 @@ class Rig:
         assert node is not None
         return dict(node.extra)
 
+    def pace(self, *policies: RetryPolicy) -> None:
+        """Have the providers asked again by other policies; the last one is for all that follow."""
+        for at, (name, each) in enumerate(self.upstreams.items()):
+            policy = policies[min(at, len(policies) - 1)]
+            self.upstreams[name] = msgspec.structs.replace(each, retry=policy)
+
     def forwarder(self) -> Forwarder:
         return Forwarder(
             Means(
@@ -124,7 +130,6 @@ class Rig:
                 budget=self.budget,
                 telemetry=self.system.ref("telemetry"),
                 failover=self.system.ref("failover"),
-                policy=self.policy,
             )
         )
 

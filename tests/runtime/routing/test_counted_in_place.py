@@ -27,7 +27,6 @@ class Told:
             budget=made.budget,
             telemetry=made.system.ref("telemetry"),
             failover=made.system.ref("failover"),
-            policy=made.policy,
         )
 
     def tell(self, *kinds: AttemptKind) -> None:

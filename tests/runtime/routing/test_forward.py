@@ -38,7 +38,6 @@ async def test_further_rounds_wait_longer_each_time_and_end(
         await call.send(failing(503))
 
     async with one(tmp_path, fail, retry=STEADY) as running:
-        running.policy = STEADY
         ended = await gave_up(running, attempts=10)
         assert [round(b - a, 3) for a, b in pairwise(times)] == [1.0, 2.0]
         assert (ended.attempts, ended.last.kind) == (3, "server_error")

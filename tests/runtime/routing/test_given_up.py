@@ -1,6 +1,7 @@
 """What an asker is told when nobody has answered, what it cost, and what is left behind."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -87,6 +88,38 @@ async def test_a_full_queue_costs_no_retry(tmp_path: Path, autojump_clock: MockC
         assert (asker.served, asker.attempts) == ("b", 2)
 
 
+async def test_a_full_queue_costs_no_retry_after_a_failure_that_cost_one(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    servers = (
+        scripted.Upstream(tmp_path / "a", says(failing(500))),
+        scripted.Upstream(tmp_path / "b", scripted.silent),
+        scripted.Upstream(tmp_path / "c", scripted.answers),
+    )
+    providers = {
+        name: scripted.provider(name, tmp_path / name, max_connections=1, queue_limit=0)
+        for name in "abc"
+    }
+    async with rig(providers, *servers, retry=ONCE) as running:
+        running.budget = RetryBudget(0.0, 0.1)  # one in ten seconds
+        running.nursery.start_soon(given_up, running, "b")
+        await trio.sleep(1)
+        asker = await running.ask("a", "b", "c")
+        assert (asker.served, asker.attempts) == ("c", 3)
+        assert running.budget.granted == 1
+
+
+async def test_nobody_waits_for_a_retry_that_the_budget_does_not_pay_for(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with one(tmp_path, says(failing(429, b"retry-after: 20\r\n"))) as running:
+        running.budget = RetryBudget(0.0, 0.0)
+        ended = await given_up(running)
+        assert (ended.attempts, ended.last.kind) == (1, "rate_limited")
+        assert trio.current_time() == 0
+        assert (running.budget.granted, running.budget.refused) == (0, 1)
+
+
 async def test_every_request_puts_its_share_into_the_retry_budget(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
@@ -114,7 +147,6 @@ async def test_no_pause_is_made_that_would_end_with_the_request(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with one(tmp_path, says(failing(500)), retry=STEADY) as running:
-        running.policy = STEADY
         ended = await given_up(running, patience=1.0)
         assert trio.current_time() == 0
         assert (ended.attempts, ended.last.kind) == (1, "server_error")
@@ -128,10 +160,50 @@ async def test_of_several_who_ask_for_patience_the_least_is_waited_for(
         await call.send(failing(429, b"retry-after: 5\r\n") if first else plain())
 
     async with two(tmp_path, says(failing(429, b"retry-after: 30\r\n")), recovers) as running:
-        running.policy = STEADY
+        running.pace(STEADY)
         asker = await running.ask()
         assert trio.current_time() == pytest.approx(5)
         assert asker.served == "b"
+
+
+async def test_whoever_asks_for_patience_has_it_while_others_are_asked_again(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    times: dict[str, list[float]] = {"a": [], "b": []}
+
+    async def busy(call: scripted.Call) -> None:
+        times["a"].append(trio.current_time())
+        patient = trio.current_time() >= 10
+        await call.send(plain() if patient else failing(503, b"retry-after: 10\r\n"))
+
+    async def broken(call: scripted.Call) -> None:
+        times["b"].append(trio.current_time())
+        await call.send(failing(500))
+
+    async with two(tmp_path, busy, broken) as running:
+        running.pace(STEADY)
+        asker = await running.ask("a", "b", attempts=9)
+        assert (asker.served, asker.attempts) == ("a", 5)
+        assert [round(at) for at in times["a"]] == [0, 10]
+        assert [round(at) for at in times["b"]] == [0, 1, 3]
+
+
+async def test_each_is_asked_again_by_its_own_policy(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    times: dict[str, list[float]] = {"a": [], "b": []}
+
+    async def fails(call: scripted.Call, name: str) -> None:
+        times[name].append(trio.current_time())
+        await call.send(failing(500))
+
+    scripts = (partial(fails, name="a"), partial(fails, name="b"))
+    slowly = RetryPolicy(max_attempts=3, base_delay_ms=4000, max_delay_ms=9000, jitter=False)
+    async with two(tmp_path, *scripts) as running:
+        running.pace(slowly, STEADY)
+        assert (await given_up(running, "a", "b", attempts=9)).attempts == 6
+        assert [round(at) for at in times["a"]] == [0, 4, 12]
+        assert [round(at) for at in times["b"]] == [0, 1, 3]
 
 
 async def test_a_minute_that_is_asked_for_is_waited_for(
@@ -168,7 +240,7 @@ async def test_patience_counts_from_when_it_was_asked_for(
         await call.send(failing(429, b"retry-after: 20\r\n") if first else plain())
 
     async with two(tmp_path, recovers, late) as running:
-        running.policy = STEADY
+        running.pace(STEADY)
         asker = await running.ask("a", "b", patience=30)
         assert (asker.served, asker.attempts) == ("a", 3)
         assert trio.current_time() == pytest.approx(20)
@@ -269,12 +341,12 @@ async def test_a_request_that_could_not_be_put_so_is_no_attempt(
 
 
 def test_patience_with_a_task_that_restarts_begins_anew_after_another_failure() -> None:
-    pauses = Pauses(STEADY)
+    pauses = Pauses(lambda _provider: STEADY)
     down = Failure("provider_down", "a", "restarting")
     broke = Failure("server_error", "b", "broke")
     assert pauses.before(1, [down], 0.0) == pytest.approx(0.02)
     assert pauses.before(2, [down], 9.9) == pytest.approx(0.04)
-    assert pauses.before(3, [down, broke], 9.95) == 4.0
+    assert pauses.before(3, [down, broke], 9.95) == pytest.approx(1), "b's first"
     assert pauses.before(4, [down], 14.0) == pytest.approx(0.08)
     assert pauses.before(20, [down], 23.9) == pytest.approx(0.25)
     assert pauses.before(4, [down], 24.0) is None

@@ -185,7 +185,6 @@ async def test_no_pause_between_rounds_reaches_the_requests_end(
 ) -> None:
     policy = RetryPolicy(max_attempts=9, base_delay_ms=4000, max_delay_ms=60_000, jitter=False)
     async with one(tmp_path, says(failing(503)), retry=policy) as running:
-        running.policy = policy
         with ends_in(4):
             ended = await refused(running, attempts=9, patience=10.0)
         assert ended.attempts == 2
