@@ -27,9 +27,10 @@ _TOO_LONG_WORDS = (
 """How a context window that is too small is told in a message: by Anthropic, which has no code for
 it (its prompt, and its prompt together with ``max_tokens``), and by servers of OpenAI's API."""
 
-_CREDIT_WORDS = "credit balance is too low"
-"""How Anthropic tells a spent balance, with a 400. No less than this will do: servers that repeat
-what they refuse would set themselves aside for a request that asks about a credit balance."""
+_ACCOUNT_WORDS = ("credit balance is too low", "please pass a valid api key")
+"""How Anthropic tells a spent balance, and Gemini a key that it does not know, with a 400. No less
+than this will do: servers that repeat what they refuse would set themselves aside for a request
+that asks about a credit balance."""
 
 _FILTER_CODES = ("content_filter", "content_policy")
 _FLAGGED = re.compile(r"\bflagged\b|\brequires moderation\b", re.IGNORECASE)
@@ -63,7 +64,7 @@ def classify_status(status: int, code: str, message: str) -> FailureKind:
         return "timeout"
     if status >= 500:
         return "server_error"
-    if status == 400 and _CREDIT_WORDS in message.lower():
+    if status == 400 and any(words in message.lower() for words in _ACCOUNT_WORDS):
         return "account"
     if filtered:
         return "content_filter"

@@ -71,6 +71,8 @@ _CONNECTIONS_OWN = HOP_BY_HOP | {b"content-length", b"expect", b"host"}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A header's name (RFC 9110, section 5.6.2)."""
 
+_FORBIDDEN = 403
+
 _SHORTEST_SECRET = 6
 """Characters from which a secret is looked for in what an upstream says; a shorter one would also
 be found in ordinary words."""
@@ -315,8 +317,14 @@ class ProviderInterface(ABC):
         if error is not None:
             message = f"{message}: {error.message}"
             code = f"{error.type} {error.code}"
+        kind = classify_status(head.status, code, message)
+        if head.status == _FORBIDDEN and error is None and body.lstrip().startswith(b"<"):
+            # A page is no word of the API's about the key: a firewall before it took offence, be
+            # it only at the words of this request.
+            kind = "bad_answer"
+            message += " with a page instead of JSON"
         return Failure(
-            classify_status(head.status, code, message),
+            kind,
             self.name,
             self.redact(message),
             status=head.status,

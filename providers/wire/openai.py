@@ -113,6 +113,8 @@ class OpenAIDialect(Dialect):
             decoded = _any_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
+        if isinstance(decoded, list) and len(decoded) == 1:
+            decoded = decoded[0]  # as Gemini's server of this API has it
         return read_error(decoded) if isinstance(decoded, dict) else None
 
     def models_page(

@@ -156,6 +156,7 @@ def head(status: int, *headers: tuple[bytes, bytes]) -> ResponseHead:
         (403, {"message": "The chosen model requires moderation"}, "content_filter"),
         (403, {"code": 403, "message": "Your input was flagged for x"}, "content_filter"),
         (401, {"message": "no model for you"}, "account"),
+        (400, {"message": "API key not valid. Please pass a valid API key."}, "account"),
         (404, {}, "model_not_found"),
         (400, {"code": "model_not_found"}, "model_not_found"),
         (404, {"type": "not_found_error"}, "model_not_found"),
@@ -179,6 +180,31 @@ def test_every_status_has_its_meaning(status: int, error: dict[str, object], kin
     body = json.dumps({"error": {"message": "no", "type": "t", "code": None, **error}}).encode()
     failure = provider("p").handle_error(head(status), body)
     assert (failure.kind, failure.status, failure.provider) == (kind, status, "p")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (403, b"\n<!DOCTYPE html><title>Attention Required!</title>", "bad_answer"),
+        (403, b"", "account"),
+        (401, b"<html>401 Authorization Required</html>", "account"),
+        (429, b"<html>too many requests</html>", "rate_limited"),
+        (503, b"<html>no server is available</html>", "server_error"),
+    ],
+)
+def test_a_firewalls_page_says_nothing_of_the_key(status: int, body: bytes, kind: str) -> None:
+    failure = provider("p").handle_error(head(status), body)
+    assert (failure.kind, failure.status, failure.upstream_body) == (kind, status, None)
+
+
+def test_an_error_in_a_list_is_read_as_one() -> None:
+    """So the server of this API that Google has for Gemini writes its errors."""
+    error = {"code": 400, "message": "Please pass a valid API key", "status": "INVALID_ARGUMENT"}
+    failure = provider("p").handle_error(head(400), json.dumps([{"error": error}]).encode())
+    assert (failure.kind, str(failure)) == (
+        "account",
+        "p: the upstream answered 400: Please pass a valid API key",
+    )
 
 
 def test_an_error_page_is_not_passed_on() -> None:
