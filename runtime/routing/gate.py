@@ -107,10 +107,10 @@ class RateGate:
     def refused(self, now: float, retry_after: float | None) -> float:
         """Close it after a 429.
 
-        A time the provider names is obeyed, up to ``max_retry_after``. Without one the pause
-        doubles with each 429 that comes when the gate was open and not for long (not for twice
-        the last pause), half of it jittered. Those of requests that were on their way when it
-        closed add nothing.
+        A time the provider names is obeyed, up to ``max_retry_after``. Without one, or with 0, the
+        pause doubles with each 429 that comes when the gate was open and not for long (not for
+        twice the last pause), half of it jittered. Those of requests that were on their way when
+        it closed add nothing.
 
         Args:
             now: The present time.
@@ -124,7 +124,7 @@ class RateGate:
         if was_open:
             lasting = now - self.until > 2 * self._pause
             self.refusals = 1 if lasting else self.refusals + 1
-        if retry_after is not None:
+        if retry_after:
             pause = min(retry_after, settings.max_retry_after)
         elif was_open:
             doublings = min(self.refusals - 1, 60)

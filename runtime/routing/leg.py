@@ -94,7 +94,7 @@ async def make_attempt(
             now = trio.current_time()
             closed = upstream.gate.opens_in(now) == 0
             asked = failure.retry_after
-            if asked is None:
+            if not asked:
                 # Some say it only in the headers of their limits.
                 asked = exhausted_for(failure.upstream_headers) or None
             failure.retry_after = upstream.gate.refused(now, asked)

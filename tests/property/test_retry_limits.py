@@ -150,17 +150,18 @@ class Gate(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(retry_after=st.none() | st.floats(0, 1000))
+    @rule(retry_after=st.none() | st.just(0.0) | st.floats(0.001, 1000))
     def refused(self, retry_after: float | None) -> None:
         was_open = self.gate.opens_in(self.now) == 0
         wait = self.gate.refused(self.now, retry_after)
-        if retry_after is not None:
+        if retry_after:
             asked = min(retry_after, self.SETTINGS.max_retry_after)
             self.promised = max(self.promised, self.now + asked)
         elif was_open:
             assert 0.5 <= wait <= self.SETTINGS.max_pause
             self.promised = self.now + wait
         assert abs(self.now + wait - max(self.now, self.promised)) < 1e-6
+        assert wait > 0, "a 429 always closes it"
 
     @rule(seconds=st.floats(0.001, 10))
     def foresee(self, seconds: float) -> None:

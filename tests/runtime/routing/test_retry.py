@@ -243,6 +243,16 @@ def test_pauses_double_while_nothing_is_named_and_many_at_once_count_once() -> N
     assert round(gate.refused(gate.until + 30.0, None), 3) == 1.0
 
 
+def test_a_429_that_asks_for_no_patience_at_all_closes_it_like_one_that_names_no_time() -> None:
+    """Such as a date that was rounded down to now: the next one would be refused as well."""
+    gate = RateGate(fraction=lambda: 0.999999)
+    now, pauses = 100.0, []
+    for _ in range(3):
+        pauses.append(round(gate.refused(now, 0.0), 3))
+        now = gate.until
+    assert pauses == [1.0, 2.0, 4.0]
+
+
 def test_half_of_a_pause_that_nothing_names_is_drawn() -> None:
     pauses = [RateGate(fraction=lambda share=share: share).refused(0.0, None) for share in (0, 0.5)]  # type: ignore[misc] # bound now
     assert pauses == [0.5, 0.75]
