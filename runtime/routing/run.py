@@ -166,7 +166,7 @@ class Run:
             if hedger is not None:
                 hedger.deposit(now)
         rounds = 0
-        later: dict[Candidate, Failure] = {}
+        later: dict[Candidate, Failure] | None = None
         wider: Wider | None = None
         while True:
             rounds += 1

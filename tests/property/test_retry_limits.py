@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from providers.failures import Failure, FailureKind
 from runtime.routing.gate import GateSettings, RateGate
-from runtime.routing.retry import RetryBudget, RetryPolicy
+from runtime.routing.pauses import Pauses
+from runtime.routing.retry import LONGEST_PAUSE, RetryBudget, RetryPolicy
 
 RATIO, FLOOR, TTL = 0.2, 2.0, 10.0
 
@@ -133,6 +135,44 @@ def test_no_wait_reaches_the_deadline_and_no_attempt_goes_beyond_the_limit(
         assert delay == pytest.approx(wanted)
     else:
         assert delay is None
+
+
+@given(
+    asked=st.lists(
+        st.tuples(
+            st.sampled_from(["server_error", "rate_limited", "provider_down"]),
+            st.none() | st.floats(0, 90),
+            st.floats(0, 3),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    rounds=st.integers(1, 12),
+)
+def test_a_pause_ends_when_somebody_may_be_asked_and_nobody_is_asked_before_its_time(
+    asked: list[tuple[FailureKind, float | None, float]], rounds: int
+) -> None:
+    policy = RetryPolicy(base_delay_ms=1000, max_delay_ms=4000)
+    pauses, now = Pauses(lambda _provider: policy), 100.0
+    waiting: dict[Failure, float] = {}
+    for number, (kind, retry_after, took) in enumerate(asked):
+        now += took
+        patience = None if kind == "provider_down" else retry_after
+        failure = Failure(kind, f"p{number}", "", retry_after=patience)
+        pauses.heard(failure, now)
+        waiting[failure] = now + (patience or 0.0)
+    for each in range(1, rounds + 1):
+        delay = pauses.before(each, list(waiting), now)
+        if delay is None:
+            assert all(until - now > LONGEST_PAUSE for until in waiting.values())
+            return
+        assert 0 <= delay <= LONGEST_PAUSE + 1.0
+        now += delay
+        due = [failure for failure in waiting if pauses.due(failure, now)]
+        assert due, "a pause is as long as the shortest wait"
+        assert all(waiting[failure] <= now + 1e-5 for failure in due)
+        for failure in due:
+            del waiting[failure]
 
 
 class Gate(RuleBasedStateMachine):
