@@ -64,6 +64,7 @@ class Breaker(RuleBasedStateMachine):
         self.outcomes: list[Ended] = []
         self.probes = [0, 0]
         self.held: dict[int, float] = {}
+        self.hastened = -math.inf
 
     def fresh(self) -> Circuit:
         return Circuit(self.settings, now=self.now, fraction=lambda: self.fraction)
@@ -200,7 +201,7 @@ class Breaker(RuleBasedStateMachine):
         else:
             assert slow == (first_token > settings.slow_call_threshold)
         before, openings = circuit.state, circuit.openings
-        held = self.now - circuit.since
+        held, hastened = self.now - circuit.since, self.hastened
         counts = before == "closed" and started >= circuit.since
         if counts:
             self.outcomes.append(Ended(self.now, started, failed, slow))
@@ -225,7 +226,9 @@ class Breaker(RuleBasedStateMachine):
             assert circuit.state == ("open" if refused else "closed")
         assert bool(circuit.why) == (circuit.state == "open")
         self.begin_state()
-        if circuit.state == "open":
+        if circuit.state == "open" and hastened > self.now:
+            assert (circuit.until, circuit.openings) == (hastened, openings)
+        elif circuit.state == "open":
             again = 0 if before == "closed" and held >= settings.window else openings
             whole = min(settings.max_recovery_timeout, settings.recovery_timeout * 2.0**again)
             wait = circuit.until - self.now
@@ -237,6 +240,7 @@ class Breaker(RuleBasedStateMachine):
         self.outcomes.clear()
         self.probes = [0, 0]
         self.held.clear()
+        self.hastened = -math.inf
 
     def streak(self) -> int:
         """Return the failures in a row; those that one event ended together are one."""
@@ -291,6 +295,19 @@ class Breaker(RuleBasedStateMachine):
     @staticmethod
     def state_of(event: Event) -> State:
         return next(state for state in TRANSITIONS if event in TRANSITIONS[state])
+
+    @rule()
+    def hasten(self) -> None:
+        """Nobody else is left to ask: an open circuit is probed ahead of its time."""
+        circuit, before = self.circuit, self.circuit.at(self.now)
+        could, until = circuit.ready(self.now), circuit.until
+        assert circuit.hasten(self.now) == (could or before == "open")
+        if before == "open":
+            assert circuit.state == "half_open"
+            self.begin_state()
+            self.hastened = until
+        else:
+            assert circuit.at(self.now) == before
 
     @rule()
     def recall(self) -> None:
