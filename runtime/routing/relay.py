@@ -110,7 +110,7 @@ async def relay_stream(
         # What was counted before the first token is charged also when none comes.
         result.usage = reader.usage
     if task.hold_refusal and reader.finish_reason in REFUSING:
-        held += await _rest(task, connection, reader, deadline)
+        held += await _rest(task, connection, reader, deadline, _HELD_LIMIT - len(held))
         result.usage = reader.usage
         raise _refusal(task, reader.finish_reason, head, held)
     result.first_token = trio.current_time()
@@ -290,14 +290,18 @@ async def _hold(
 
 
 async def _rest(
-    task: Exchange, connection: UpstreamConnection, reader: StreamReader, deadline: float
+    task: Exchange,
+    connection: UpstreamConnection,
+    reader: StreamReader,
+    deadline: float,
+    most: int,
 ) -> bytes:
-    """Return what is left of a stream that has said why it ends."""
+    """Return what is left of a stream that has said why it ends, unless it is more than so much."""
     rest = b""
     while not reader.finished:
         piece = await connection.read_piece(deadline)
         rest += reader.feed(piece) if piece else reader.end()
-        if len(rest) > _HELD_LIMIT:
+        if len(rest) > most:
             raise Failure("bad_answer", task.provider.name, "the stream does not come to its end")
         if reader.error is not None:
             raise task.provider.handle_stream_error(reader.error)
